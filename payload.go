@@ -1,0 +1,77 @@
+package longrun
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// pack puts m into an Any; one that is an Any already stays as it is.
+func pack(m proto.Message) (*anypb.Any, error) {
+	if a, ok := m.(*anypb.Any); ok {
+		return a, nil
+	}
+	a := new(anypb.Any)
+	err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true})
+	return a, err
+}
+
+// packResponse is pack, and Empty for a missing response: an operation that
+// succeeds always has one (OP-03, OP-04).
+func packResponse(m proto.Message) (*anypb.Any, error) {
+	if a, ok := m.(*anypb.Any); m == nil || ok && a == nil {
+		return pack(&emptypb.Empty{})
+	}
+	return pack(m)
+}
+
+// unpack takes a T out of an Any; where T is *anypb.Any, the Any itself. Nil is
+// an empty message.
+func unpack[T proto.Message](a *anypb.Any) (T, error) {
+	m := newMessage[T]()
+	if any, ok := proto.Message(m).(*anypb.Any); ok {
+		if a != nil {
+			any = a
+		}
+		return proto.Message(any).(T), nil
+	}
+	if a == nil {
+		return m, nil
+	}
+	return m, a.UnmarshalTo(m)
+}
+
+func newMessage[T proto.Message]() T {
+	var zero T
+	return zero.ProtoReflect().New().Interface().(T)
+}
+
+// emptyOf packs an empty T; google.protobuf.Empty where T is *anypb.Any.
+func emptyOf[T proto.Message]() *anypb.Any {
+	var m proto.Message = newMessage[T]()
+	if _, ok := m.(*anypb.Any); ok {
+		m = &emptypb.Empty{}
+	}
+	a, err := pack(m)
+	if err != nil {
+		return &anypb.Any{TypeUrl: typePrefix + string(m.ProtoReflect().Descriptor().FullName())}
+	}
+	return a
+}
+
+const typePrefix = "type.googleapis.com/"
+
+// anyDepth returns how deep Anys lie in one another below a, up to one more than
+// limit. Payloads of types that are not linked in are not looked into.
+func anyDepth(a *anypb.Any, limit int) int {
+	depth := 1
+	for a.MessageIs((*anypb.Any)(nil)) && depth <= limit {
+		inner := new(anypb.Any)
+		if a.UnmarshalTo(inner) != nil {
+			return depth
+		}
+		a = inner
+		depth++
+	}
+	return depth
+}

@@ -1,0 +1,107 @@
+package longrun
+
+import (
+	"context"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// Run is one run of a handler, for the handler. Its methods are safe for
+// concurrent use, and of no use after the handler has returned.
+type Run[Meta proto.Message] struct{ t *Task }
+
+// AnyRun is a *Run of any Meta, for helpers that do not care.
+type AnyRun interface {
+	Name() Name
+	Attempt() int64
+	Trusted() bool
+	task() *Task
+}
+
+func (r *Run[Meta]) task() *Task { return r.t }
+
+// Name returns the operation's name.
+func (r *Run[Meta]) Name() Name { return r.t.op.Name() }
+
+// Attempt returns which attempt this run is, from 1. It never repeats for one
+// operation: use it as the fence of what the run writes elsewhere.
+func (r *Run[Meta]) Attempt() int64 { return r.t.op.Claim.Attempt }
+
+// Caller returns who started the operation.
+func (r *Run[Meta]) Caller() string { return r.t.op.Caller }
+
+// Trusted reports whether this process may still believe that nobody else runs
+// the operation. It is false when the store was not heard for a session's TTL;
+// the run goes on, and may look here before it does what must not be done twice.
+func (r *Run[Meta]) Trusted() bool { return r.t.trusted() }
+
+// Metadata returns a copy of the metadata as last written by this or an earlier
+// run or by the starter; an empty message where there is none of the type.
+func (r *Run[Meta]) Metadata() Meta { return r.t.current(newMessage[Meta]()).(Meta) }
+
+// Progress replaces the metadata. It is saved soon, the latest wins, and the last
+// one is saved together with the run's end. What the starter has set is kept.
+func (r *Run[Meta]) Progress(m Meta) {
+	copied := proto.Clone(m)
+	r.t.edit(newMessage[Meta](), func(proto.Message) proto.Message { return copied })
+}
+
+// Update changes the metadata in place: as Progress of what f makes of Metadata.
+// f must not keep its argument.
+func (r *Run[Meta]) Update(f func(Meta)) {
+	r.t.edit(newMessage[Meta](), func(m proto.Message) proto.Message {
+		next := proto.Clone(m).(Meta)
+		f(next)
+		return next
+	})
+}
+
+// Warn adds an error that does not end the operation to the metadata's warnings
+// (OP-18): to the first 100, in OperationMetadata and in every message that has a
+// field "repeated google.rpc.Status warnings". Other metadata has no place for it,
+// and Warn then reports false.
+func (r *Run[Meta]) Warn(st *status.Status) bool {
+	field := newMessage[Meta]().ProtoReflect().Descriptor().Fields().ByName("warnings")
+	if field == nil || !field.IsList() || field.Message() == nil || field.Message().FullName() != "google.rpc.Status" {
+		return false
+	}
+	r.t.edit(newMessage[Meta](), func(m proto.Message) proto.Message {
+		next := proto.Clone(m)
+		list := next.ProtoReflect().Mutable(field).List()
+		if list.Len() < MaxWarnings {
+			v := list.NewElement()
+			proto.Merge(v.Message().Interface(), st.Proto())
+			list.Append(v)
+		}
+		return next
+	})
+	return true
+}
+
+// Step runs f once in the life of the operation: when it returns nil, that is
+// remembered before Step returns, and later runs skip it. A crash in between
+// runs it again. Keys are chosen by the handler, at most 256 bytes, one for each
+// step; the order of steps is free. f's error is returned and not remembered.
+func (r *Run[Meta]) Step(ctx context.Context, key string, f func(context.Context) error) error {
+	_, err := r.t.step(ctx, key, func(ctx context.Context) ([]byte, error) { return []byte{}, f(ctx) })
+	return err
+}
+
+// StepResult is Run.Step for a step with a result, at most 256 KiB: later runs
+// get what the first has returned.
+func StepResult[T proto.Message](ctx context.Context, r AnyRun, key string, f func(context.Context) (T, error)) (T, error) {
+	var zero T
+	body, err := r.task().step(ctx, key, func(ctx context.Context) ([]byte, error) {
+		m, err := f(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	})
+	if err != nil {
+		return zero, err
+	}
+	m := newMessage[T]()
+	return m, proto.Unmarshal(body, m)
+}

@@ -1,0 +1,213 @@
+package longrun
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/longrun-dev/longrun/longrunpb"
+)
+
+// Report is how far a run is: exactly one of Metadata and Progress.
+type Report struct {
+	// Metadata replaces the metadata. What the starter has set in it is kept, and
+	// units done do not go back.
+	Metadata *anypb.Any
+	// Progress replaces the progress of a method with the default metadata.
+	Progress *longrunpb.Progress
+}
+
+// Result is how a run has ended.
+type Result struct {
+	// Response of success; used when Err is nil. Nil is google.protobuf.Empty.
+	Response *anypb.Any
+	// Err is what the handler returned: see Handle.
+	Err error
+	// RetryOn are the codes, beside UNAVAILABLE, after which the run is repeated.
+	RetryOn []codes.Code
+	// Metadata, if not nil, is the last metadata, kept in the same commit.
+	Metadata *anypb.Any
+}
+
+// Release is a run that is given back undone.
+type Release struct {
+	// Delay is how long not to offer it again. Zero means not at all.
+	Delay time.Duration
+	// Begun says that the handler has begun: an AtMostOnce operation then ends
+	// ABORTED instead.
+	Begun bool
+	// Metadata, if not nil, is the last metadata.
+	Metadata *anypb.Any
+}
+
+// Report keeps what the run under claim says of its progress; the latest wins.
+func (w *Work) Report(ctx context.Context, name Name, claim Claim, r Report) error {
+	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
+		return err
+	}
+	if err := checkMetadata(r.Metadata); err != nil {
+		return w.s.fault("report", name, err)
+	}
+	_, err := w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
+		metadata, err := r.apply(op)
+		if err != nil {
+			return op, err
+		}
+		return op.Report(claim, metadata, now)
+	})
+	return w.s.fault("report", name, err)
+}
+
+func (r Report) apply(op *Operation) (*anypb.Any, error) {
+	metadata := r.Metadata
+	if r.Progress != nil {
+		var err error
+		if metadata, err = withProgress(op.Metadata, r.Progress); err != nil {
+			return nil, err
+		}
+	}
+	return carry(op.Metadata, metadata), nil
+}
+
+// Step remembers the result of a step of the run under claim, and returns what
+// is remembered: the result of the first, where the key was remembered already.
+func (w *Work) Step(ctx context.Context, name Name, claim Claim, key string, result []byte) ([]byte, error) {
+	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
+		return nil, err
+	}
+	switch {
+	case key == "" || len(key) > MaxStepKeyBytes:
+		return nil, w.s.fault("step", name, fieldError("key", "a step's key has 1 to 256 bytes"))
+	case len(result) > MaxStepBytes:
+		return nil, w.s.fault("step", name, tooLarge("result", "a step's result is larger than 256 KiB"))
+	}
+	_, err := w.s.insist(ctx, func() (*Operation, error) {
+		return w.s.store.Update(ctx, Change{
+			ID:    name.ID,
+			Step:  &Step{Key: key, Result: result},
+			Apply: func(op *Operation, now time.Time) (*Operation, error) { return op.CountStep(claim, now) },
+		})
+	})
+	if errors.Is(err, ErrExists) {
+		return w.remembered(ctx, name, key)
+	}
+	return result, w.s.fault("step", name, err)
+}
+
+// remembered returns the result of a step that is known to be there.
+func (w *Work) remembered(ctx context.Context, name Name, key string) ([]byte, error) {
+	before := key[:len(key)-1] // sorts before key, and nothing between is skipped
+	for {
+		steps, err := w.s.store.Steps(ctx, name.ID, before, 100)
+		if err != nil {
+			return nil, w.s.fault("step", name, err)
+		}
+		for _, s := range steps {
+			if s.Key == key {
+				return s.Result, nil
+			}
+		}
+		if len(steps) == 0 {
+			return nil, w.s.fault("step", name, ErrClaimLost)
+		}
+		before = steps[len(steps)-1].Key
+	}
+}
+
+// Steps returns up to n remembered steps of the operation after a key, in key
+// order.
+func (w *Work) Steps(ctx context.Context, name Name, after string, n int) ([]Step, error) {
+	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
+		return nil, err
+	}
+	steps, err := w.s.store.Steps(ctx, name.ID, after, n)
+	return steps, w.s.fault("steps", name, err)
+}
+
+// Finish ends the run under claim by the table "a run ends by", and returns the
+// operation as it now is: done, or pending where the run is repeated. The same
+// Finish again is no error. A payload past its limit is INVALID_ARGUMENT with
+// reason PAYLOAD_TOO_LARGE, and the run goes on.
+func (w *Work) Finish(ctx context.Context, name Name, claim Claim, r Result) (*Operation, error) {
+	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
+		return nil, err
+	}
+	end, id, err := runEnd(claim, r)
+	if err != nil {
+		return nil, w.s.fault("finish", name, err)
+	}
+	op, err := w.endRun(ctx, name, end)
+	if id != "" && err == nil && op.State == Failed {
+		w.s.log.Error("run failed", "id", id, "operation", name.String(), "method", op.Method, "attempt", claim.Attempt, "err", r.Err)
+	}
+	return op, w.s.fault("finish", name, err)
+}
+
+// Release gives the run under claim back undone: no failure, unless the
+// operation may not be repeated or was cancelled meanwhile; then it ends.
+func (w *Work) Release(ctx context.Context, name Name, claim Claim, r Release) (*Operation, error) {
+	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
+		return nil, err
+	}
+	if r.Delay < 0 || r.Delay > MaxRetryDelay {
+		return nil, w.s.fault("release", name, fieldError("retry_delay", "retry_delay must be from 0 to 30 days"))
+	}
+	if err := checkMetadata(r.Metadata); err != nil {
+		return nil, w.s.fault("release", name, err)
+	}
+	op, err := w.endRun(ctx, name, RunEnd{
+		Claim: claim, Kind: RunReleased, Begun: r.Begun, Delay: r.Delay.Truncate(time.Microsecond), Metadata: r.Metadata,
+	})
+	return op, w.s.fault("release", name, err)
+}
+
+func (w *Work) endRun(ctx context.Context, name Name, end RunEnd) (*Operation, error) {
+	return w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
+		e := end
+		e.Metadata = carry(op.Metadata, end.Metadata)
+		return op.EndRun(e, now)
+	})
+}
+
+// updateRun is update for those who work; a record that is gone is a lost claim.
+func (w *Work) updateRun(ctx context.Context, name Name, f func(*Operation, time.Time) (*Operation, error)) (*Operation, error) {
+	op, err := w.s.update(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
+		if op.Parent != name.Parent {
+			return op, ErrClaimLost
+		}
+		return f(op, now)
+	})
+	if CodeOf(err) == codes.NotFound {
+		return nil, ErrClaimLost
+	}
+	return op, err
+}
+
+// runEnd translates what a handler returned into the event of EndRun, and the id
+// under which its cause is logged if that is how the operation ends.
+func runEnd(claim Claim, r Result) (end RunEnd, id string, err error) {
+	end = RunEnd{Claim: claim, Kind: RunReturned, Metadata: r.Metadata}
+	if err := checkMetadata(r.Metadata); err != nil {
+		return end, "", err
+	}
+	if r.Err == nil {
+		end.Response, err = checkResponse(r.Response)
+		return end, "", err
+	}
+	f := failureOf(r.Err, r.RetryOn)
+	switch {
+	case proto.Size(f.status) > MaxErrorBytes:
+		return end, "", tooLarge("error", "error is larger than 64 KiB")
+	case f.delay < 0 || f.delay > MaxRetryDelay:
+		return end, "", fieldError("retry_delay", "retry_delay must be from 0 to 30 days")
+	}
+	end.Kind, end.Error, end.Delay = f.kind, f.status, f.delay
+	end.BareCancel, end.Timeout = f.bareCancel, f.timeout
+	end.Jitter = rand.Float64()
+	return end, f.id, nil
+}
