@@ -7,7 +7,7 @@ import (
 )
 
 // Draft is the operation about to be stored, as the Begin hook sees and changes
-// it. What StartOptions have set is there already.
+// it. What StartOptions have set is there already, as copies.
 type Draft struct {
 	// Target is the resource that the operation works on, Verb what it does to
 	// it, and APIVersion the version of the API that was called (OP-25).

@@ -29,8 +29,11 @@ type hub struct {
 	ended    sync.WaitGroup
 	reads    int64 // counts reads from 1
 	awaited  map[ID]*awaited
-	queue    []ID // to be read
-	round    []ID // the rest of the current round of re-reads
+	queue    []ID      // to be read
+	round    []ID      // the rest of the current round of re-reads
+	slice    int       // how many of it a tick reads
+	began    time.Time // when the round began
+	sliced   time.Time // when its last slice was read
 	methods  map[string]map[*signal]struct{}
 	sessions map[SessionID]map[*signal]struct{}
 }

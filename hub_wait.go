@@ -21,7 +21,7 @@ type waiter struct {
 
 const (
 	readChunk    = 256                    // operations in one read
-	rereadRound  = 4 * time.Second        // all awaited operations are read again in this time
+	rereadRound  = 4 * time.Second        // all awaited operations are read again this often
 	rereadTick   = 200 * time.Millisecond // in slices, one a tick
 	readAgain    = 200 * time.Millisecond // pause after a read has failed
 	readDeadline = 10 * time.Second
@@ -103,16 +103,15 @@ func (h *hub) queueLocked(id ID, a *awaited) {
 
 // read reads what is queued until ctx ends, and queues what is due again.
 func (h *hub) read(ctx context.Context) {
-	tick := time.NewTimer(rereadTick)
-	defer tick.Stop()
+	timer := time.NewTimer(rereadRound)
+	defer timer.Stop()
 	for {
 		for h.readChunk(ctx) {
 		}
-		idle := h.idle()
 		var due <-chan time.Time
-		if !idle {
-			tick.Reset(rereadTick)
-			due = tick.C
+		if d, ok := h.untilReread(); ok {
+			timer.Reset(d)
+			due = timer.C
 		}
 		select {
 		case <-ctx.Done():
@@ -124,10 +123,23 @@ func (h *hub) read(ctx context.Context) {
 	}
 }
 
-func (h *hub) idle() bool {
+// untilReread returns how long it is until the next slice of re-reads, and false
+// while nobody waits.
+func (h *hub) untilReread() (time.Duration, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.awaited) == 0
+	if len(h.awaited) == 0 {
+		return 0, false
+	}
+	if h.sliced.IsZero() {
+		h.sliced = time.Now()
+		h.began = h.sliced
+	}
+	next := h.sliced.Add(rereadTick)
+	if len(h.round) == 0 {
+		next = h.began.Add(rereadRound)
+	}
+	return max(time.Until(next), 0), true
 }
 
 // readChunk reads one chunk of the queue and reports whether there was one.
@@ -183,16 +195,21 @@ func (h *hub) again(ids []ID) {
 func (h *hub) reread() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.sliced = time.Now()
 	if len(h.round) == 0 {
+		h.began = h.sliced
 		for id := range h.awaited {
 			h.round = append(h.round, id)
 		}
+		h.slice = len(h.round)/int(rereadRound/rereadTick) + 1
 	}
-	n := min(len(h.round), len(h.awaited)/int(rereadRound/rereadTick)+1)
+	n := min(len(h.round), h.slice)
 	for _, id := range h.round[:n] {
 		if a := h.awaited[id]; a != nil {
 			h.queueLocked(id, a)
 		}
 	}
-	h.round = h.round[n:]
+	if h.round = h.round[n:]; len(h.round) == 0 {
+		h.round = nil
+	}
 }

@@ -82,6 +82,9 @@ func ParseName(s string) (Name, error) {
 		return Name{}, nameError("name must end in operations/ID")
 	default:
 		parent = strings.TrimSuffix(parent, "/"+collection)
+		if parent == "" {
+			return Name{}, nameError("name must not begin with a slash")
+		}
 	}
 	if parent != "" && !validParent(parent) {
 		return Name{}, nameError("the parent of the name is not well-formed")

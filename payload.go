@@ -25,8 +25,8 @@ func packResponse(m proto.Message) (*anypb.Any, error) {
 	return pack(m)
 }
 
-// unpack takes a T out of an Any; where T is *anypb.Any, the Any itself. Nil is
-// an empty message.
+// unpack takes a T out of an Any; where T is *anypb.Any, the Any itself. Nil and
+// an empty Any are an empty message.
 func unpack[T proto.Message](a *anypb.Any) (T, error) {
 	m := newMessage[T]()
 	if any, ok := proto.Message(m).(*anypb.Any); ok {
@@ -35,7 +35,7 @@ func unpack[T proto.Message](a *anypb.Any) (T, error) {
 		}
 		return proto.Message(any).(T), nil
 	}
-	if a == nil {
+	if a.GetTypeUrl() == "" && len(a.GetValue()) == 0 {
 		return m, nil
 	}
 	return m, a.UnmarshalTo(m)

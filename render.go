@@ -87,7 +87,7 @@ func PollDelay(op *Operation, now time.Time) time.Duration {
 			delay = end.AsTime().Sub(now) / 2
 		} else if done, total := p.GetCompletedUnits(), p.GetTotalUnits(); done > 0 && total > done {
 			ran := now.Sub(op.ClaimTime)
-			delay = time.Duration(float64(ran) * float64(total-done) / float64(done) / 2)
+			delay = time.Duration(min(float64(ran)*float64(total-done)/float64(done)/2, float64(maxPollDelay)))
 		}
 	}
 	return min(max(delay, minPollDelay), maxPollDelay)

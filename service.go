@@ -149,7 +149,7 @@ func (s *Service) Delete(ctx context.Context, name Name) error {
 	}
 	var again atomic.Bool // an earlier try may have hidden it
 	_, err := s.update(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
-		if !visible(op, name) && !again.Load() {
+		if op.Parent != name.Parent || op.Hidden && !again.Load() {
 			return op, s.notFound("delete", name)
 		}
 		return op.Hide(now), nil
@@ -285,6 +285,9 @@ func (s *Service) fault(verb string, name Name, err error) error {
 		}
 		if f.Name == (Name{}) {
 			f.Name = name
+		}
+		if f.Code == codes.Unavailable && f.Delay == 0 {
+			f.Delay = time.Second
 		}
 		return &f
 	}

@@ -28,7 +28,7 @@ func (w *Work) SessionOf(ctx context.Context, token string) (SessionID, error) {
 		return SessionID{}, w.s.fault("read session", Name{}, err)
 	}
 	var id SessionID
-	if len(token) <= MaxSessionTokenBytes {
+	if len(token) <= MaxSessionTokenBytes && !hasLineBreak(token) {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 		if err == nil && len(b) == len(id)+sha256.Size {
 			copy(id[:], b)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -97,14 +98,13 @@ func Wait[Req, Resp, Meta proto.Message](ctx context.Context, svc *Service, m Me
 	var zero Resp
 	for {
 		op, err := svc.Wait(ctx, name, MaxWait)
-		if err != nil {
-			return zero, err
-		}
-		if op.State.Done() {
+		switch {
+		case err == nil && op.State.Done():
 			return m.Response(op)
-		}
-		if err := ctx.Err(); err != nil {
-			return zero, svc.fault("wait", name, err)
+		case ctx.Err() != nil:
+			return zero, svc.fault("wait", name, ctx.Err())
+		case err != nil:
+			return zero, err
 		}
 		if svc.hub.isDraining() {
 			return zero, svc.fault("wait", name, &Error{Code: codes.Unavailable, Reason: ReasonUnavailable, Msg: "the service is stopping", Delay: time.Second})
@@ -134,7 +134,13 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error)
 	}
 	d := &Draft{
 		Target: r.Target, Verb: r.Verb, APIVersion: r.APIVersion, ConflictKey: r.ConflictKey, OnConflict: r.OnConflict,
-		Labels: r.Labels, Metadata: r.Metadata, name: op.Name(), validateOnly: r.ValidateOnly,
+		Labels: maps.Clone(r.Labels), Metadata: r.Metadata, name: op.Name(), validateOnly: r.ValidateOnly,
+	}
+	if d.Labels == nil {
+		d.Labels = map[string]string{}
+	}
+	if d.Metadata != nil {
+		d.Metadata = proto.Clone(d.Metadata)
 	}
 	if m := s.method(r.Method); m != nil && m.begin != nil {
 		if err := m.begin(ctx, r.message, d); err != nil {

@@ -2,7 +2,6 @@ package longrun
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -27,6 +26,11 @@ func (s *Service) complete(r *StartRequest) error {
 		if err != nil {
 			return fieldError("request", "request is not of the type that the method takes")
 		}
+		if r.Request.GetTypeUrl() == "" {
+			if r.Request, err = pack(req); err != nil {
+				return fieldError("request", "request cannot be encoded")
+			}
+		}
 		r.message, r.parent, r.key, r.empty = req, m.parent, m.conflictKey, m.response
 		r.policy = &m.policy
 	}
@@ -42,7 +46,9 @@ func (s *Service) complete(r *StartRequest) error {
 		}
 		r.AtMostOnce = r.AtMostOnce || p.atMostOnce
 		if r.ConflictKey == "" && r.key != nil {
-			r.ConflictKey, r.OnConflict = r.key(r.message), p.onConflict
+			if key := r.key(r.message); key != "" {
+				r.ConflictKey, r.OnConflict = key, p.onConflict
+			}
 		}
 	}
 	if r.MaxFailures == 0 {
@@ -101,7 +107,9 @@ func (d *Draft) apply(op *Operation) error {
 	if err := checkLabels(d.Labels); err != nil {
 		return err
 	}
-	op.Labels = maps.Clone(d.Labels)
+	if len(d.Labels) > 0 {
+		op.Labels = d.Labels
+	}
 	for _, s := range []struct{ field, value string }{{"target", d.Target}, {"verb", d.Verb}, {"api_version", d.APIVersion}} {
 		if len(s.value) > MaxTargetBytes || !utf8.ValidString(s.value) {
 			return fieldError(s.field, s.field+" is too long or not valid UTF-8")

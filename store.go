@@ -33,7 +33,7 @@ type Store interface {
 	// Update applies c.Apply to the record inside the writing transaction and
 	// keeps what it returns. It returns the record as it now is, also beside the
 	// error of Apply, which comes back as it is. When Apply returns the record
-	// it was given, nothing is written. A missing record is an *Error with code
+	// it was given, no record is written. A missing record is an *Error with code
 	// NotFound.
 	//
 	// In the same commit: c.Step is remembered (a step that is remembered already
@@ -75,7 +75,7 @@ type Store interface {
 	// Watch calls f with hints, one call at a time, until ctx ends, and then
 	// returns ctx's error, or earlier with another when it can watch no more.
 	// Hints may be lost, repeated or late; one that is given came after its
-	// commit. f must not block.
+	// commit. The first hint is All, when the watch has begun. f must not block.
 	Watch(ctx context.Context, f func(Hint)) error
 
 	// Secret returns the 32 random bytes called name, made by the first caller
@@ -174,8 +174,8 @@ type Page struct {
 type ClaimRequest struct {
 	Session SessionID
 	// Call numbers the calls of a remote session from 1; 0 in process. The same
-	// number again returns what it has claimed and is still claimed under it,
-	// and claims no more. A number that is not above the session's Closed
+	// number again returns what is still claimed under it and claims no more; while
+	// nothing is, it claims. A number that is not above the session's Closed
 	// claims nothing and returns nothing.
 	Call int64
 	Want []Want

@@ -137,10 +137,12 @@ func (t *Task) packLocked() *anypb.Any {
 
 // edit lets f change the metadata, of which it gets its own copy.
 func (t *Task) edit(empty proto.Message, f func(m proto.Message) proto.Message) {
-	t.mu.Lock()
-	t.metadata = f(t.metadataLocked(empty))
-	t.written, t.dirty = true, true
-	t.mu.Unlock()
+	func() {
+		t.mu.Lock()
+		defer t.mu.Unlock() // f is the handler's and may panic
+		t.metadata = f(t.metadataLocked(empty))
+		t.written, t.dirty = true, true
+	}()
 	if t.opts.Reported != nil {
 		t.opts.Reported()
 	}
@@ -171,6 +173,9 @@ func (t *Task) metadataLocked(empty proto.Message) proto.Message {
 
 // step runs f unless key is remembered, and remembers what it returns.
 func (t *Task) step(ctx context.Context, key string, f func(context.Context) ([]byte, error)) ([]byte, error) {
+	if err := checkStep(key, nil); err != nil {
+		return nil, t.w.s.fault("step", t.op.Name(), err)
+	}
 	if err := t.loadSteps(ctx); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -65,7 +66,7 @@ func (s *sealer) seal(c Cursor, scope string) string {
 // open returns the place that token names. A token of another request is
 // INVALID_ARGUMENT, and so is one that is old or was not issued by us.
 func (s *sealer) open(token, scope string) (Cursor, error) {
-	if len(token) > MaxPageTokenBytes {
+	if len(token) > MaxPageTokenBytes || hasLineBreak(token) {
 		return Cursor{}, tokenError(ReasonInvalidPageToken, "page_token is not one of this server's")
 	}
 	sealed, err := tokenText.DecodeString(token)
@@ -87,6 +88,10 @@ func (s *sealer) open(token, scope string) (Cursor, error) {
 	copy(c.ID[:], b[17:tokenBytes])
 	return c, nil
 }
+
+// hasLineBreak reports whether s has characters that encoding/base64 skips, so
+// that one token would have many spellings.
+func hasLineBreak(s string) bool { return strings.ContainsAny(s, "\r\n") }
 
 func tokenError(reason, msg string) error {
 	return &Error{Code: codes.InvalidArgument, Reason: reason, Field: "page_token", Msg: msg}

@@ -31,7 +31,7 @@ func (op *Operation) Stored(now time.Time, waits bool) *Operation {
 	next := op.change(now)
 	next.State, next.CreateTime, next.ReadyTime = Pending, now, now
 	if waits {
-		next.ReadyTime = time.Time{}
+		next.ReadyTime, next.Claim = time.Time{}, Claim{}
 		return next
 	}
 	if !op.Claim.Session.IsZero() {
@@ -146,15 +146,16 @@ func (op *Operation) EndRun(e RunEnd, now time.Time) (*Operation, error) {
 	return next, nil
 }
 
-// endedAlready reports whether e, or the same end of the same run, is what the
-// record shows. A run that its session lost is not its own any more: what it
-// returns late is refused, and what it releases late makes no difference.
+// endedAlready reports whether e, or the same end of the same run, is in the
+// record, with whatever came after it. A run that its session lost is not its own
+// any more: what it returns late is refused, and what it gives back late makes no
+// difference.
 func (op *Operation) endedAlready(e RunEnd) bool {
 	switch {
 	case e.Kind == RunLost:
 		return true
-	case op.State.Done():
-		return op.EndedByRun
+	case op.State.Done() && op.EndedByRun:
+		return true
 	default:
 		return e.Kind != RunReturned
 	}

@@ -141,31 +141,34 @@ func (w *Work) Claim(ctx context.Context, r ClaimRequest) (Claimed, error) {
 	if err := w.s.authorizeParent(ctx, VerbWork, "", Name{}); err != nil {
 		return Claimed{}, err
 	}
-	if err := checkWant(r.Want); err != nil {
+	want, err := checkWant(r.Want)
+	if err != nil {
 		return Claimed{}, w.s.fault("claim", Name{}, err)
 	}
+	r.Want = want
 	c, err := w.s.store.Claim(ctx, r)
 	return c, w.s.fault("claim", Name{}, err)
 }
 
-func checkWant(want []Want) error {
+// checkWant checks what is wanted, and cuts it to MaxClaim in all.
+func checkWant(want []Want) ([]Want, error) {
 	if len(want) > MaxWantMethods {
-		return fieldError("methods", "there are more than 100 methods")
+		return nil, fieldError("methods", "there are more than 100 methods")
 	}
-	total := 0
+	cut := make([]Want, 0, len(want))
+	left := MaxClaim
 	for _, m := range want {
 		if err := checkMethod(m.Method); err != nil {
-			return fieldError("methods", "method "+err.Error())
+			return nil, fieldError("methods", "method "+err.Error())
 		}
 		if m.N < 0 {
-			return fieldError("max_operations", "max_operations must not be negative")
+			return nil, fieldError("max_operations", "max_operations must not be negative")
 		}
-		total += m.N
+		m.N = min(m.N, left)
+		left -= m.N
+		cut = append(cut, m)
 	}
-	if total > MaxClaim*MaxWantMethods {
-		return fieldError("max_operations", "too many operations are wanted")
-	}
-	return nil
+	return cut, nil
 }
 
 const (

@@ -50,11 +50,14 @@ func (w *Work) Report(ctx context.Context, name Name, claim Claim, r Report) err
 	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
 		return err
 	}
-	if err := checkMetadata(r.Metadata); err != nil {
-		return w.s.fault("report", name, err)
+	if (r.Metadata == nil) == (r.Progress == nil) {
+		return w.s.fault("report", name, fieldError("report", "exactly one of metadata and progress is required"))
 	}
 	_, err := w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
 		metadata, err := r.apply(op)
+		if err == nil {
+			err = checkMetadata(metadata)
+		}
 		if err != nil {
 			return op, err
 		}
@@ -80,23 +83,38 @@ func (w *Work) Step(ctx context.Context, name Name, claim Claim, key string, res
 	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
 		return nil, err
 	}
-	switch {
-	case key == "" || len(key) > MaxStepKeyBytes:
-		return nil, w.s.fault("step", name, fieldError("key", "a step's key has 1 to 256 bytes"))
-	case len(result) > MaxStepBytes:
-		return nil, w.s.fault("step", name, tooLarge("result", "a step's result is larger than 256 KiB"))
+	if err := checkStep(key, result); err != nil {
+		return nil, w.s.fault("step", name, err)
 	}
 	_, err := w.s.insist(ctx, func() (*Operation, error) {
 		return w.s.store.Update(ctx, Change{
-			ID:    name.ID,
-			Step:  &Step{Key: key, Result: result},
-			Apply: func(op *Operation, now time.Time) (*Operation, error) { return op.CountStep(claim, now) },
+			ID:   name.ID,
+			Step: &Step{Key: key, Result: result},
+			Apply: func(op *Operation, now time.Time) (*Operation, error) {
+				if op.Parent != name.Parent {
+					return op, ErrClaimLost
+				}
+				return op.CountStep(claim, now)
+			},
 		})
 	})
+	if CodeOf(err) == codes.NotFound {
+		err = ErrClaimLost
+	}
 	if errors.Is(err, ErrExists) {
 		return w.remembered(ctx, name, key)
 	}
 	return result, w.s.fault("step", name, err)
+}
+
+func checkStep(key string, result []byte) error {
+	switch {
+	case key == "" || len(key) > MaxStepKeyBytes:
+		return fieldError("key", "a step's key has 1 to 256 bytes")
+	case len(result) > MaxStepBytes:
+		return tooLarge("result", "a step's result is larger than 256 KiB")
+	}
+	return nil
 }
 
 // remembered returns the result of a step that is known to be there.
@@ -120,10 +138,13 @@ func (w *Work) remembered(ctx context.Context, name Name, key string) ([]byte, e
 }
 
 // Steps returns up to n remembered steps of the operation after a key, in key
-// order.
+// order. n is positive. They are there while the operation is not done.
 func (w *Work) Steps(ctx context.Context, name Name, after string, n int) ([]Step, error) {
 	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
 		return nil, err
+	}
+	if n <= 0 {
+		return nil, w.s.fault("steps", name, fieldError("n", "n must be positive"))
 	}
 	steps, err := w.s.store.Steps(ctx, name.ID, after, n)
 	return steps, w.s.fault("steps", name, err)
