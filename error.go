@@ -92,8 +92,10 @@ type Error struct {
 	Msg    string        // for the caller; must not hold secrets
 	Err    error         // for the log; never sent to a caller
 
-	domain string // ErrorInfo.domain; "" means DefaultDomain
-	id     string // under which the log has the cause, if Msg shows one
+	// Domain is ErrorInfo.domain; "" means DefaultDomain. A Service fills it in.
+	Domain string
+
+	id string // under which the log has the cause, if Msg shows one
 }
 
 // Error returns verb, name in quotes and message, never Err.
@@ -129,7 +131,7 @@ func (e *Error) LogValue() slog.Value {
 // BadRequest for a field, ResourceInfo for a missing or denied operation and
 // RetryInfo for a delay (ERR-02, ERR-08, ERR-09, ERR-10).
 func (e *Error) GRPCStatus() *status.Status {
-	info := &errdetails.ErrorInfo{Reason: e.Reason, Domain: e.domain}
+	info := &errdetails.ErrorInfo{Reason: e.Reason, Domain: e.Domain}
 	if info.Reason == "" {
 		info.Reason = ReasonInternal
 	}

@@ -48,7 +48,7 @@ type failure struct {
 // message and nothing of what wraps it; anything else is INTERNAL with an id.
 func failureOf(err error, retryOn []codes.Code) failure {
 	if r, ok := errors.AsType[*retryAfter](err); ok {
-		return failure{kind: RunDelayed, delay: r.delay.Truncate(time.Microsecond)}
+		return failure{kind: RunDelayed, delay: r.delay}
 	}
 	if errors.Is(err, ErrCancelled) {
 		return failure{kind: RunReturned, status: cancelledStatus()}

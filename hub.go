@@ -59,10 +59,13 @@ func (h *hub) changed(op *Operation) {
 	case op.State == Pending && !op.ReadyTime.IsZero():
 		h.readyLocked(op.Method)
 	}
-	if op.State == Running && (op.CancelRequested || op.Preempted) {
+	switch {
+	case op.State == Running && (op.CancelRequested || op.Preempted):
 		for s := range h.sessions[op.Claim.Session] {
 			s.raise()
 		}
+	case op.OnConflict == Preempt && op.State == Pending && op.ReadyTime.IsZero():
+		raiseAll(h.sessions) // one of them has the holder, which is to stop
 	}
 }
 

@@ -90,6 +90,16 @@ func New(store Store, opts Options) (*Service, error) {
 		methods: map[string]*method{}, secrets: map[string][]byte{}}, nil
 }
 
+// Domain returns the ErrorInfo domain of the service's errors, for faces that make
+// errors of their own.
+func (s *Service) Domain() string { return s.opts.Domain }
+
+// Authorize asks Options.Authorize. Every verb does so by itself, before it
+// validates anything; a face that validates first asks here before (AUT-02).
+func (s *Service) Authorize(ctx context.Context, verb Verb, parent string) error {
+	return s.authorizeParent(ctx, verb, parent, Name{})
+}
+
 // Work returns the verbs of whoever does the work.
 func (s *Service) Work() *Work { return &Work{s: s} }
 
@@ -279,7 +289,7 @@ func (s *Service) fault(verb string, name Name, err error) error {
 	}
 	if e, ok := errors.AsType[*Error](err); ok {
 		f := *e
-		f.domain = s.opts.Domain
+		f.Domain = s.opts.Domain
 		if f.Verb == "" {
 			f.Verb = verb
 		}
@@ -291,7 +301,7 @@ func (s *Service) fault(verb string, name Name, err error) error {
 		}
 		return &f
 	}
-	e := &Error{Verb: verb, Name: name, Err: err, domain: s.opts.Domain}
+	e := &Error{Verb: verb, Name: name, Err: err, Domain: s.opts.Domain}
 	switch {
 	case errors.Is(err, ErrClaimLost):
 		e.Code, e.Reason, e.Msg = codes.Aborted, ReasonClaimLost, "claim lost"

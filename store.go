@@ -192,7 +192,7 @@ type Claimed struct {
 	Operations []*Operation
 	// Next is the earliest ready time of an operation of these methods that was
 	// not ready yet; zero if there is none. It may be in the past when more was
-	// ready than was wanted.
+	// ready than was wanted; a Want with N 0 asks for no more than this.
 	Next time.Time
 }
 
@@ -206,8 +206,10 @@ type Session struct {
 	// the session, and in a renewal any other value is as good.
 	TTL time.Duration
 	// Closed, of a remote session: every call up to this number was answered,
-	// or will be ignored if it still is. It never goes back. A claim of a closed call
-	// that Held does not name is released (Operation.EndRun with RunReleased).
+	// or will be ignored if it still is. A claim of a call up to this beat's
+	// Closed that this beat's Held does not name is released (Operation.EndRun with
+	// RunReleased): a beat that was overtaken judges only what it knew. Claim
+	// refuses calls up to the highest Closed of all beats.
 	Closed int64
 	// Held is what the session says it holds. What of it is not claimed by the
 	// session under this attempt comes back in Beat.Stop.

@@ -227,7 +227,7 @@ func runEnd(claim Claim, r Result) (end RunEnd, id string, err error) {
 	case f.delay < 0 || f.delay > MaxRetryDelay:
 		return end, "", fieldError("retry_delay", "retry_delay must be from 0 to 30 days")
 	}
-	end.Kind, end.Error, end.Delay = f.kind, f.status, f.delay
+	end.Kind, end.Error, end.Delay = f.kind, f.status, f.delay.Truncate(time.Microsecond)
 	end.BareCancel, end.Timeout = f.bareCancel, f.timeout
 	end.Jitter = rand.Float64()
 	return end, f.id, nil

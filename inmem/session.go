@@ -56,7 +56,7 @@ func (s *Store) Beat(ctx context.Context, b longrun.Session) (longrun.Beat, erro
 func (s *Store) releaseClosedLocked(b longrun.Session, now time.Time) error {
 	for _, op := range s.runningLocked(b.ID) {
 		call := op.Claim.Call
-		if call == 0 || call > s.sessions[b.ID].closed || slices.Contains(b.Held, heldOf(op)) {
+		if call == 0 || call > b.Closed || slices.Contains(b.Held, heldOf(op)) {
 			continue
 		}
 		next, err := op.EndRun(longrun.RunEnd{Claim: op.Claim, Kind: longrun.RunReleased}, now)

@@ -20,7 +20,8 @@ var beatContracts = []contract{
 	{"beat/finish-after-end", "a run whose session has ended may end while the record is still its own", testBeatFinishAfterEnd},
 	{"beat/released", "A claim of a closed call that Held does not name is released (Operation.EndRun with RunReleased)", testBeatReleased},
 	{"beat/not-released", "released: of a closed call, and not named; an open call and an in-process claim stay", testBeatNotReleased},
-	{"beat/closed-never-goes-back", "Closed: it never goes back", testBeatClosedNeverGoesBack},
+	{"beat/overtaken", "Closed: a beat that was overtaken judges only what it knew", testBeatOvertaken},
+	{"beat/highest-closed", "Claim refuses calls up to the highest Closed of all beats", testBeatHighestClosed},
 	{"beat/released-attempt", "Held names a run: an operation under another attempt is not named", testBeatReleasedAttempt},
 	{"beat/released-end", "released: as Operation.EndRun says, which may be its end", testBeatReleasedEnd},
 }
@@ -186,16 +187,28 @@ func testBeatNotReleased(_ *testing.T, x subject) {
 	x.same("a claim of a session in process, which has no calls", x.get(mine.ID), mine)
 }
 
-func testBeatClosedNeverGoesBack(t *testing.T, x subject) {
+func testBeatOvertaken(t *testing.T, x subject) {
 	s := x.remote()
+	x.start()
+	held := x.callFor(s, 4, 1)[0]
+	x.closeCalls(s, 5, held)
+	x.closeCalls(s, 3) // was sent before call 4 was answered, and came late
+	if got := x.get(held.ID); got.State != longrun.Running {
+		t.Errorf("State = %v, want RUNNING: the late beat knew nothing of call 4", got.State)
+	}
+	x.closeCalls(s, 4)
+	if got := x.get(held.ID); got.State != longrun.Pending {
+		t.Errorf("State = %v, want PENDING: call 4 was closed and it was not named", got.State)
+	}
+}
+
+func testBeatHighestClosed(t *testing.T, x subject) {
+	s := x.remote()
+	x.start()
 	x.closeCalls(s, 5)
 	x.closeCalls(s, 2)
-	op := newOp()
-	op.Claim = longrun.Claim{Session: s, Call: 4} // came late
-	x.create(op)
-	x.closeCalls(s, 2)
-	if got := x.get(op.ID); got.State != longrun.Pending {
-		t.Errorf("State = %v, want PENDING: its call was closed before", got.State)
+	if got := x.call(s, 4, 1); len(got) != 0 {
+		t.Errorf("Claim of call 4 = %d operations, want none: calls up to 5 are closed", len(got))
 	}
 }
 

@@ -1,0 +1,53 @@
+package dispatch
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/longrunpb"
+)
+
+// OpenSession registers a worker.
+func (s *server) OpenSession(ctx context.Context, r *longrunpb.OpenSessionRequest) (_ *longrunpb.OpenSessionResponse, err error) {
+	defer s.inDomain(&err)
+	if err := s.svc.Authorize(ctx, longrun.VerbWork, ""); err != nil {
+		return nil, err
+	}
+	ttl := duration(r.GetTtl())
+	switch {
+	case r.GetTtl() == nil:
+		ttl = longrun.DefaultSessionTTL
+	case ttl == 0:
+		ttl = refused // Work takes 0 for "the default"
+	}
+	id, err := s.work.OpenSession(ctx, longrun.SessionOptions{Worker: r.GetWorker(), TTL: ttl, Remote: true})
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.work.SessionToken(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s.desk.opened(id)
+	return &longrunpb.OpenSessionResponse{Session: token, Ttl: durationpb.New(ttl.Truncate(time.Microsecond))}, nil
+}
+
+// CloseSession ends a session; one that is over already is no error.
+func (s *server) CloseSession(ctx context.Context, r *longrunpb.CloseSessionRequest) (_ *longrunpb.CloseSessionResponse, err error) {
+	defer s.inDomain(&err)
+	if err := s.svc.Authorize(ctx, longrun.VerbWork, ""); err != nil {
+		return nil, err
+	}
+	id, err := s.work.SessionOf(ctx, r.GetSession())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.work.CloseSession(ctx, id); err != nil {
+		return nil, err
+	}
+	s.desk.forget(id)
+	return &longrunpb.CloseSessionResponse{}, nil
+}
