@@ -18,6 +18,9 @@ import (
 // said nothing.
 func firstMetadata(d *Draft) (*anypb.Any, error) {
 	m := d.Metadata
+	if m != nil {
+		m = present(m) // the hook may have set it
+	}
 	said := d.Target != "" || d.Verb != "" || d.APIVersion != ""
 	switch {
 	case m == nil && !said:

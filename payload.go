@@ -41,6 +41,14 @@ func unpack[T proto.Message](a *anypb.Any) (T, error) {
 	return m, a.UnmarshalTo(m)
 }
 
+// present returns m, and an empty message for a typed nil.
+func present(m proto.Message) proto.Message {
+	if r := m.ProtoReflect(); !r.IsValid() {
+		return r.New().Interface()
+	}
+	return m
+}
+
 func newMessage[T proto.Message]() T {
 	var zero T
 	return zero.ProtoReflect().New().Interface().(T)

@@ -43,7 +43,7 @@ func (r *Run[Meta]) Metadata() Meta { return r.t.current(newMessage[Meta]()).(Me
 // Progress replaces the metadata. It is saved soon, the latest wins, and the last
 // one is saved together with the run's end. What the starter has set is kept.
 func (r *Run[Meta]) Progress(m Meta) {
-	copied := proto.Clone(m)
+	copied := proto.Clone(present(m))
 	r.t.edit(newMessage[Meta](), func(proto.Message) proto.Message { return copied })
 }
 

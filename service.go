@@ -16,7 +16,7 @@ import (
 type Verb string
 
 // The verbs of callers, and VerbWork for everything that those who do the work
-// do.
+// do. Whoever may get may wait (WAI-16): a policy treats VerbWait as VerbGet.
 const (
 	VerbStart  Verb = "start"
 	VerbGet    Verb = "get"
@@ -143,7 +143,7 @@ func (s *Service) Cancel(ctx context.Context, name Name) error {
 	}
 	_, err := s.update(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
 		if !visible(op, name) {
-			return op, s.notFound("cancel", name)
+			return op, s.notFound(name)
 		}
 		return op.RequestCancel(now), nil
 	})
@@ -160,7 +160,7 @@ func (s *Service) Delete(ctx context.Context, name Name) error {
 	var again atomic.Bool // an earlier try may have hidden it
 	_, err := s.update(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
 		if op.Parent != name.Parent || op.Hidden && !again.Load() {
-			return op, s.notFound("delete", name)
+			return op, s.notFound(name)
 		}
 		return op.Hide(now), nil
 	}, func() { again.Store(true) })
@@ -170,14 +170,14 @@ func (s *Service) Delete(ctx context.Context, name Name) error {
 // read returns a visible operation.
 func (s *Service) read(ctx context.Context, name Name) (*Operation, error) {
 	if name.ID.IsZero() {
-		return nil, s.notFound("get", name)
+		return nil, s.notFound(name)
 	}
 	ops, err := s.store.Get(ctx, name.ID)
 	if err != nil {
 		return nil, err
 	}
 	if !visible(ops[0], name) {
-		return nil, s.notFound("get", name)
+		return nil, s.notFound(name)
 	}
 	return ops[0], nil
 }
@@ -187,8 +187,8 @@ func visible(op *Operation, name Name) bool {
 	return op != nil && !op.Hidden && op.Parent == name.Parent
 }
 
-func (s *Service) notFound(verb string, name Name) error {
-	return &Error{Code: codes.NotFound, Reason: ReasonOperationNotFound, Verb: verb, Name: name, Msg: "not found"}
+func (s *Service) notFound(name Name) error {
+	return &Error{Code: codes.NotFound, Reason: ReasonOperationNotFound, Name: name, Msg: "not found"}
 }
 
 // update applies f to the operation, again where the outcome was unknown, and
@@ -196,7 +196,7 @@ func (s *Service) notFound(verb string, name Name) error {
 // repeat.
 func (s *Service) update(ctx context.Context, name Name, f func(*Operation, time.Time) (*Operation, error), repeat ...func()) (*Operation, error) {
 	if name.ID.IsZero() {
-		return nil, s.notFound("get", name)
+		return nil, s.notFound(name)
 	}
 	op, err := s.insist(ctx, func() (*Operation, error) {
 		op, err := s.store.Update(ctx, Change{ID: name.ID, Apply: f})
@@ -207,6 +207,9 @@ func (s *Service) update(ctx context.Context, name Name, f func(*Operation, time
 		}
 		return op, err
 	})
+	if CodeOf(err) == codes.NotFound {
+		return nil, s.notFound(name) // a store knows the ID alone
+	}
 	if err == nil {
 		s.hub.changed(op)
 	}

@@ -82,7 +82,7 @@ func Start[Req, Resp, Meta proto.Message](ctx context.Context, svc *Service, m M
 		return nil, svc.fault("start", Name{}, &Error{Code: codes.InvalidArgument, Reason: ReasonInvalidField, Field: "request", Msg: "request cannot be encoded", Err: err})
 	}
 	p := m.policy()
-	r := StartRequest{StartOptions: o, Method: m.Name, Request: body, message: req, policy: &p, empty: emptyOf[Resp]}
+	r := StartRequest{StartOptions: o, Method: m.Name, Request: body, message: present(req), policy: &p, empty: emptyOf[Resp]}
 	if m.Parent != nil {
 		r.parent = func(req proto.Message) string { return m.Parent(req.(Req)) }
 	}
@@ -140,7 +140,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error)
 		d.Labels = map[string]string{}
 	}
 	if d.Metadata != nil {
-		d.Metadata = proto.Clone(d.Metadata)
+		d.Metadata = proto.Clone(present(d.Metadata))
 	}
 	if m := s.method(r.Method); m != nil && m.begin != nil {
 		if err := m.begin(ctx, r.message, d); err != nil {

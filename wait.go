@@ -35,7 +35,11 @@ func (s *Service) Wait(ctx context.Context, name Name, timeout time.Duration) (*
 		timeout = min(timeout, left-min(waitMargin, left/4))
 	}
 	if timeout > 0 && !name.ID.IsZero() {
-		if op, err := s.await(ctx, name, timeout); op != nil || err != nil {
+		op, err := s.await(ctx, name, timeout)
+		if denied := s.authorize(ctx, VerbWait, name); denied != nil {
+			return nil, denied
+		}
+		if op != nil || err != nil {
 			return op, s.fault("wait", name, err)
 		}
 	}
@@ -53,7 +57,7 @@ func (s *Service) await(ctx context.Context, name Name, timeout time.Duration) (
 	select {
 	case <-w.end:
 		if !visible(w.op, name) {
-			return nil, s.notFound("wait", name)
+			return nil, s.notFound(name)
 		}
 		return w.op, nil
 	case <-timer.C:

@@ -1,6 +1,7 @@
 package longrun
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -187,27 +188,33 @@ func (w *Work) Sweep(ctx context.Context) error {
 	if err := w.s.authorizeParent(ctx, VerbWork, "", Name{}); err != nil {
 		return err
 	}
-	for range sweepSlices {
-		due, err := w.s.store.Due(ctx, w.s.contact.unbroken(), sweepSlice)
-		if err != nil {
-			return w.s.fault("sweep", Name{}, err)
-		}
-		for _, d := range due {
-			if err := w.decide(ctx, d); err != nil {
-				return err
-			}
-		}
-		if len(due) < sweepSlice {
-			break
-		}
-	}
+	undecided := w.decideDue(ctx)
 	for range sweepSlices {
 		n, err := w.s.store.Expire(ctx, sweepSlice)
 		if err != nil || n < sweepSlice {
-			return w.s.fault("sweep", Name{}, err)
+			return cmp.Or(undecided, w.s.fault("sweep", Name{}, err))
 		}
 	}
-	return nil
+	return undecided
+}
+
+// decideDue decides what is due, and returns the first error. What cannot be
+// decided holds up nothing else, and is tried again by the next sweep.
+func (w *Work) decideDue(ctx context.Context) error {
+	var failed error
+	for range sweepSlices {
+		due, err := w.s.store.Due(ctx, w.s.contact.unbroken(), sweepSlice)
+		if err != nil {
+			return cmp.Or(failed, w.s.fault("sweep", Name{}, err))
+		}
+		for _, d := range due {
+			failed = cmp.Or(failed, w.decide(ctx, d))
+		}
+		if len(due) < sweepSlice || failed != nil {
+			break
+		}
+	}
+	return failed
 }
 
 // decide ends a run whose session is not alive, or an operation past its

@@ -1,0 +1,19 @@
+// Package clienttest runs Google's own client libraries, unmodified, against a
+// server of ours. It has no code beside its tests, and is a module of its own so
+// that the clients' dependencies reach nobody else:
+//
+//	go -C clienttest test ./...
+//
+// The client (whose package autogen is called longrunning as well) is made as for any server without authentication on loopback:
+//
+//	client, err := autogen.NewOperationsClient(ctx,
+//		option.WithEndpoint("127.0.0.1:9151"),
+//		option.WithoutAuthentication(),
+//		option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
+//	op := longrunning.InternalNewOperation(client, started)
+//	err = op.Wait(ctx, resp)
+//
+// Every test runs a server on a free port of 127.0.0.1, with a SQLite store in a
+// directory of its own and a runner, and is bounded in time. The clients poll by
+// the real clock, so a test takes a second or two.
+package clienttest
