@@ -11,7 +11,7 @@ type (
 )
 
 // WithCaller returns a context whose calls are made by caller: an opaque name
-// that whoever authenticates chooses. It is recorded
+// of at most MaxCallerBytes that whoever authenticates chooses. It is recorded
 // with the operations that the caller starts.
 func WithCaller(ctx context.Context, caller string) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)

@@ -13,6 +13,8 @@ const (
 	MaxMethodBytes = 256
 	// MaxConflictKeyBytes limits a conflict key.
 	MaxConflictKeyBytes = 1024
+	// MaxCallerBytes limits the name of a caller.
+	MaxCallerBytes = 1024
 	// MaxRequestBytes limits the request of an operation.
 	MaxRequestBytes = 3 << 20
 	// MaxResponseBytes limits its response.

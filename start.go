@@ -125,7 +125,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error)
 	if err := s.authorizeParent(ctx, VerbStart, r.Parent, Name{}); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(malformed, r.validate()); err != nil {
+	if err := cmp.Or(malformed, r.validate(), checkCaller(CallerOf(ctx))); err != nil {
 		return nil, err
 	}
 	op := s.newOperation(ctx, &r)

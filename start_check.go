@@ -1,6 +1,7 @@
 package longrun
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -87,6 +88,15 @@ func (r *StartRequest) validate() error {
 		return fieldError("on_conflict", "on_conflict needs a conflict_key")
 	case !r.Session.IsZero() && r.In != nil:
 		return fieldError("session", "an operation that a session starts cannot be part of a transaction")
+	}
+	return nil
+}
+
+// checkCaller checks the name under which somebody starts an operation. It comes
+// from whoever authenticates, so a bad one is no fault of the request.
+func checkCaller(caller string) error {
+	if len(caller) > MaxCallerBytes || !utf8.ValidString(caller) {
+		return errors.New("the name of the caller is too long or not valid UTF-8")
 	}
 	return nil
 }
