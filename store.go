@@ -148,7 +148,8 @@ type Query struct {
 	RequestID, Method string
 	// After asks for what comes after this place; the zero Cursor for the start.
 	After Cursor
-	// Limit is how many operations to return at most; positive.
+	// Limit is how many operations to return at most; positive. A page of large
+	// records may end earlier.
 	Limit int
 	// Scan is how many rows to read at most, at least Limit; 0 for as many as
 	// it takes.

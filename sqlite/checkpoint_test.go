@@ -1,0 +1,66 @@
+package sqlite
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// The log is copied into the file while the store works, so that it stays short.
+func TestCheckpoint_InTheBackground(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "x.db")
+	s := openTest(t, file, Options{})
+	before := fileSize(t, file)
+	for range 20 {
+		op := newOp()
+		op.Request = anyOf(1 << 20)
+		create(t, s, op)
+	}
+	for fileSize(t, file) < before+5<<20 {
+		runtime.Gosched() // until the test's deadline
+	}
+}
+
+func fileSize(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+// A log that has become long is begun anew.
+func TestCheckpoint_Restart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "x.db")
+	s := openTest(t, file, Options{})
+	c, err := openConn(file, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newCheckpointer(c, slog.Default())
+	defer c.close()
+	op := newOp()
+	op.Request = anyOf(3 << 20)
+	for range 12 {
+		create(t, s, op)
+		again := *op
+		again.ID = newOp().ID
+		op = &again
+	}
+	if err := p.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, newOp())
+	length, err := p.pragma(sqlPassive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if length > restartPages {
+		t.Errorf("the log has %d pages, want it begun anew", length)
+	}
+}

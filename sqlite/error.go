@@ -1,0 +1,103 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/internal/groupcommit"
+	"google.golang.org/grpc/codes"
+	"zombiezen.com/go/sqlite"
+)
+
+// overloadDelay is when a caller that found the queue full tries again.
+const overloadDelay = 500 * time.Millisecond
+
+func unavailable(verb, msg string, err error) *longrun.Error {
+	return &longrun.Error{Code: codes.Unavailable, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: msg, Err: err}
+}
+
+func closedError(verb string) error { return unavailable(verb, "the store is closed", nil) }
+
+// queueError says what it means for a call that its item did not come back from
+// the queue.
+func queueError(verb string, err error) error {
+	switch {
+	case errors.Is(err, groupcommit.ErrFull):
+		return &longrun.Error{Code: codes.Unavailable, Reason: longrun.ReasonOverloaded, Delay: overloadDelay,
+			Verb: verb, Msg: "too many writes are waiting", Err: err}
+	case errors.Is(err, groupcommit.ErrClosed):
+		return closedError(verb)
+	case errors.Is(err, groupcommit.ErrWithdrawn):
+		return unavailable(verb, "the caller has gone", err)
+	case errors.Is(err, groupcommit.ErrInFlight):
+		return unavailable(verb, "the caller has gone", errors.Join(longrun.ErrUnknown, err))
+	}
+	return unavailable(verb, "the outcome is unknown", errors.Join(longrun.ErrUnknown, err))
+}
+
+// isOutage reports whether a database error says that the disk or the file
+// cannot be written now, whoever asks.
+func isOutage(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultNoMem, sqlite.ResultBusy, sqlite.ResultLocked,
+		sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultProtocol, sqlite.ResultInterrupt:
+		return true
+	}
+	return false
+}
+
+// outageMsg is what a caller may know of an outage.
+func outageMsg(err error) string {
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
+		return "the disk is full"
+	}
+	return "the database cannot be written"
+}
+
+// changeError is the error of one item of a batch, nothing of which was kept.
+func changeError(verb string, err error) error {
+	if err == nil || err == longrun.ErrExists || err == longrun.ErrSessionLost {
+		return err
+	}
+	if _, ok := errors.AsType[*longrun.Error](err); ok {
+		return err
+	}
+	if isOutage(err) {
+		return unavailable(verb, outageMsg(err), err)
+	}
+	return &longrun.Error{Code: codes.Internal, Reason: longrun.ReasonInternal, Verb: verb, Msg: "the store cannot keep this", Err: err}
+}
+
+// readError is the error of a call that only reads.
+func readError(verb string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return &longrun.Error{Code: longrun.CodeOf(err), Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
+	case sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt:
+		return &longrun.Error{Code: codes.Canceled, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
+	}
+	if _, ok := errors.AsType[*longrun.Error](err); ok {
+		return err
+	}
+	return unavailable(verb, "the database cannot be read", err)
+}
+
+// openError refuses a file in one line.
+func openError(verb string, code codes.Code, file, format string, args ...any) *longrun.Error {
+	return &longrun.Error{Code: code, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: fmt.Sprintf("%q: ", file) + fmt.Sprintf(format, args...)}
+}
+
+// authorPanic is what becomes of a panic of an author's function that ran on the
+// store's goroutine.
+type authorPanic struct {
+	value any
+	stack []byte
+}
+
+// Error returns the value of the panic, and where it was.
+func (p *authorPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", p.value, p.stack) }

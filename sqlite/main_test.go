@@ -1,0 +1,45 @@
+package sqlite
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestMain is also the program that the crash tests kill, and fails when a
+// goroutine of ours is left.
+func TestMain(m *testing.M) {
+	if file := os.Getenv(crashFile); file != "" {
+		writeUntilKilled(file)
+	}
+	code := m.Run()
+	for began := time.Now(); code == 0; time.Sleep(10 * time.Millisecond) {
+		left := ourGoroutines()
+		if left == "" {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			fmt.Fprintln(os.Stderr, "goroutines left:\n"+left)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func ourGoroutines() string {
+	var all bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
+		return err.Error()
+	}
+	var ours []string
+	for g := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(g, "longrun/sqlite.") && !strings.Contains(g, "TestMain") {
+			ours = append(ours, g)
+		}
+	}
+	return strings.Join(ours, "\n\n")
+}
