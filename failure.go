@@ -19,6 +19,16 @@ import (
 // may be nil. Zero means at once; negative or more than 30 days fails the run.
 func RetryAfter(d time.Duration, err error) error { return &retryAfter{delay: d, err: err} }
 
+// RetryDelay returns the delay of the RetryAfter in err's tree, and whether there
+// is one.
+func RetryDelay(err error) (time.Duration, bool) {
+	r, ok := errors.AsType[*retryAfter](err)
+	if !ok {
+		return 0, false
+	}
+	return r.delay, true
+}
+
 type retryAfter struct {
 	delay time.Duration
 	err   error

@@ -1,0 +1,154 @@
+package longruntest
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/grpcapi"
+	"github.com/longrun-dev/longrun/inmem"
+	"github.com/longrun-dev/longrun/runner"
+)
+
+// Options configures a System. The zero Options is ready for use: without
+// handlers, for sessions that are driven by hand.
+type Options struct {
+	// Register registers the author's services on r, where there are any, and
+	// handlers with svc. It is called for every process: once, and once more for
+	// each Crash. Nil means neither services nor handlers.
+	Register func(r grpc.ServiceRegistrar, svc *longrun.Service)
+
+	// Service configures each process's Service. A nil Log there writes to the
+	// test's output, which is shown when the test fails.
+	Service longrun.Options
+
+	// Runner configures each process's runner. A zero Grace there means none, so
+	// that tests end quickly; a nil Log is the Service's.
+	Runner runner.Options
+
+	// API configures google.longrunning.Operations. A nil Log there is the
+	// Service's.
+	API grpcapi.Options
+
+	// Store is what the processes work on, and stays the caller's to close. Nil
+	// means a new inmem.Store.
+	Store longrun.Store
+}
+
+// A System is a store and one process that works on it. Make one with New. Its
+// methods are safe for concurrent use, but for Crash.
+type System struct {
+	t     testing.TB
+	opts  Options
+	store longrun.Store
+
+	mu      sync.Mutex // guards what follows
+	process *process
+	conn    *grpc.ClientConn
+	methods map[string]bool // of operations started by Start, for Session.Claim
+}
+
+// New returns a running System, which ends with the test: runs are stopped, and
+// one that does not return fails the test.
+func New(t testing.TB, opts Options) *System {
+	t.Helper()
+	if opts.Service.Log == nil {
+		opts.Service.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	if opts.Runner.Log == nil {
+		opts.Runner.Log = opts.Service.Log
+	}
+	if opts.API.Log == nil {
+		opts.API.Log = opts.Service.Log
+	}
+	if opts.Runner.Grace == 0 {
+		opts.Runner.Grace = -1
+	}
+	s := &System{t: t, opts: opts, store: opts.Store, methods: map[string]bool{}}
+	if s.store == nil {
+		own := inmem.New()
+		t.Cleanup(func() { own.Close() })
+		s.store = own
+	}
+	s.process = s.begin(t)
+	t.Cleanup(func() {
+		s.hangUp()
+		if err := s.current().end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Service returns the Service of the process that runs now: after a Crash,
+// another one than before.
+func (s *System) Service() *longrun.Service { return s.current().svc }
+
+func (s *System) current() *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process
+}
+
+// Start starts an operation of m. An error ends the test.
+func Start[Req, Resp, Meta proto.Message](t testing.TB, sys *System, m longrun.Method[Req, Resp, Meta], req Req) *longrun.Operation {
+	t.Helper()
+	op, err := longrun.Start(t.Context(), sys.Service(), m, req, longrun.StartOptions{})
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	sys.note(m.Name)
+	return op
+}
+
+// Start starts an operation of a method by its name, with an empty request: for
+// tests of everything but the handler. An error ends the test.
+func (s *System) Start(t testing.TB, method string) *longrun.Operation {
+	t.Helper()
+	op, err := s.Service().Start(t.Context(), longrun.StartRequest{Method: method})
+	if err != nil {
+		t.Fatalf("Start: %v", err)
+	}
+	s.note(method)
+	return op
+}
+
+func (s *System) note(method string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.methods[method] = true
+}
+
+// Get returns the operation as it is now. An error ends the test.
+func (s *System) Get(t testing.TB, op *longrun.Operation) *longrun.Operation {
+	t.Helper()
+	got, err := s.Service().Get(t.Context(), op.Name())
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	return got
+}
+
+// Done waits until the operation is done and returns it, also across a Crash. An
+// error ends the test, and an operation that never ends lets the test run into
+// its own deadline.
+func (s *System) Done(t testing.TB, op *longrun.Operation) *longrun.Operation {
+	t.Helper()
+	for {
+		p := s.current()
+		got, err := p.svc.Wait(t.Context(), op.Name(), longrun.MaxWait)
+		switch {
+		case err == nil && got.State.Done():
+			return got
+		case err != nil && !p.crashed.Load():
+			t.Fatalf("Wait: %v", err)
+		case err != nil:
+			time.Sleep(time.Millisecond) // the next process is about to begin
+		}
+	}
+}
