@@ -1,0 +1,57 @@
+// Package cli is the command line: serve, run, list, get, wait, cancel, delete,
+// check and version.
+//
+//	longrun serve                       # a server on 127.0.0.1:9151
+//	longrun run -- make all             # the work happens here, the record there
+//	longrun list                        # newest first, of every parent
+//	longrun wait operations/0198...     # exits 0, 3, 4 or 5
+//	longrun cancel operations/0198...
+//	longrun get -o json operations/0198...
+//
+// A program that wants the command line calls [Main], and nothing else:
+//
+//	func main() { os.Exit(cli.Main(os.Args[1:])) }
+//
+// # Rules
+//
+// Data goes to standard output, talk to standard error. What went wrong is one
+// line that begins with "longrun: error:", and what to do about it one that
+// begins with "longrun: hint:". A command in a hint stands there only if it can be
+// pasted as it is, and changes nothing.
+//
+// Text that others have written, such as a status message, is printed without
+// control characters; with -o json it is escaped by JSON.
+//
+// -o json prints google.longrunning.Operation in ProtoJSON, and a list as
+// google.longrunning.ListOperationsResponse. Payloads whose type is linked in are
+// resolved; any other is printed as its "@type" and the base64 of its bytes in
+// "value", and never an error.
+//
+// # Exit status
+//
+//	0    it worked; of wait: the operation has succeeded
+//	1    it did not work: the server said no, or there is none
+//	2    wrong use of the command line
+//	3    wait: the operation has failed
+//	4    wait: the operation was cancelled
+//	5    wait: the time was over before the operation
+//	124  run: the command has ended, and the server could not be told
+//	125  run: longrun itself did not get as far as the command
+//	126  run: the command cannot be run
+//	127  run: the command was not found
+//	128+n  run: the command was ended by signal n
+//
+// Any other exit status of run is the command's own.
+//
+// # Limits
+//
+// There is no authentication yet: the server is spoken to in the clear, and by
+// default it is on this machine.
+//
+// run needs an operating system with process groups. Its command is in a group of
+// its own, which is never in the terminal's foreground, so that Ctrl-C reaches us and
+// not the command. Therefore it reads from a terminal through a pipe, and programs
+// that want the terminal itself, such as editors, do not get it; Ctrl-Z does
+// nothing. The command dies with longrun however that ends, on Linux; elsewhere only
+// where longrun still gets to stop it.
+package cli

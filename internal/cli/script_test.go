@@ -1,0 +1,263 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the files that the scripts compare with")
+
+// patience bounds everything that a script waits for, on a machine that is busy.
+const patience = 60 * time.Second
+
+// TestScript plays the command line as people do. Beside testscript's own commands:
+//
+//	server [flags]          start a server, set $LONGRUN_SERVER, $HTTP
+//	restart [flags]         start it again, on the same addresses and the same store
+//	crash                   end it by SIGKILL
+//	stop                    end it by SIGTERM; it must exit with 0
+//	exits N longrun ...     run it; its exit status is N
+//	spawn NAME longrun ...  begin it; output in NAME.out and NAME.err
+//	signal NAME INT         send it a signal
+//	reap NAME N             wait for it; its exit status is N
+//	await FILE REGEXP       wait until the file has it
+//	eventually REGEXP longrun ...   run it until standard output has it
+//	setname VAR FILE        set VAR to the name of the operation in FILE
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       *update,
+		Setup: func(env *testscript.Env) error {
+			s := &stage{spawned: map[string]*spawned{}}
+			env.Values[stageKey{}] = s
+			env.Defer(s.close)
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"server":     func(ts *testscript.TestScript, _ bool, args []string) { stageOf(ts).serve(ts, args) },
+			"restart":    func(ts *testscript.TestScript, _ bool, args []string) { stageOf(ts).restart(ts, args) },
+			"crash":      func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).crash(ts) },
+			"stop":       func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).stop(ts) },
+			"exits":      cmdExits,
+			"spawn":      cmdSpawn,
+			"signal":     cmdSignal,
+			"reap":       cmdReap,
+			"await":      cmdAwait,
+			"eventually": cmdEventually,
+			"setname":    cmdSetname,
+		},
+	})
+}
+
+// stage is what a script has running. The server is spawned as "server".
+type stage struct {
+	mu      sync.Mutex // guards spawned
+	spawned map[string]*spawned
+}
+
+type spawned struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+type stageKey struct{}
+
+func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
+
+// close ends what is left, by the ids that it was started with.
+func (s *stage) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.spawned {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+func (s *stage) spawn(ts *testscript.TestScript, name string, args []string) *spawned {
+	path := lookPath(ts, args[0])
+	cmd := exec.Command(path, args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, v := range []string{"HOME", "PATH", "TMPDIR", "GOCOVERDIR", serverEnv} {
+		if val := ts.Getenv(v); val != "" {
+			cmd.Env = append(cmd.Env, v+"="+val)
+		}
+	}
+	out, err := os.Create(ts.MkAbs(name + ".out"))
+	ts.Check(err)
+	errOut, err := os.Create(ts.MkAbs(name + ".err"))
+	ts.Check(err)
+	cmd.Stdout, cmd.Stderr = out, errOut
+	p := &spawned{cmd: cmd, done: make(chan struct{})}
+	ts.Check(cmd.Start())
+	s.mu.Lock()
+	s.spawned[name] = p
+	s.mu.Unlock()
+	go func() {
+		defer close(p.done)
+		_ = cmd.Wait() // the state says it
+		out.Close()
+		errOut.Close()
+	}()
+	return p
+}
+
+func (s *stage) get(ts *testscript.TestScript, name string) *spawned {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.spawned[name]
+	if p == nil {
+		ts.Fatalf("nothing is called %s", name)
+	}
+	return p
+}
+
+func (s *stage) serve(ts *testscript.TestScript, args []string) {
+	s.launch(ts, append([]string{"--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...))
+}
+
+func (s *stage) restart(ts *testscript.TestScript, args []string) {
+	s.launch(ts, append([]string{"--grpc", ts.Getenv(serverEnv), "--http", ts.Getenv("HTTP")}, args...))
+}
+
+func (s *stage) launch(ts *testscript.TestScript, args []string) {
+	s.spawn(ts, "server", append([]string{"longrun", "serve", "--store", "sqlite:longrun.db"}, args...))
+	await(ts, "server.err", `(?m)^longrun: and: `)
+	text := ts.ReadFile("server.err")
+	for _, v := range []struct{ env, pattern string }{
+		{serverEnv, `serving gRPC on (\S+)`}, {"HTTP", `serving HTTP on (\S+)`},
+	} {
+		if m := regexp.MustCompile(v.pattern).FindStringSubmatch(text); m != nil {
+			ts.Setenv(v.env, m[1])
+		}
+	}
+}
+
+func (s *stage) crash(ts *testscript.TestScript) {
+	p := s.get(ts, "server")
+	ts.Check(p.cmd.Process.Kill())
+	<-p.done
+}
+
+func (s *stage) stop(ts *testscript.TestScript) {
+	ts.Check(s.get(ts, "server").cmd.Process.Signal(syscall.SIGTERM))
+	s.reap(ts, "server", 0)
+}
+
+func (s *stage) reap(ts *testscript.TestScript, name string, want int) {
+	p := s.get(ts, name)
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		ts.Fatalf("%s has not ended\n%s", name, ts.ReadFile(name+".err"))
+	}
+	if got := p.cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit status of %s = %d, want %d\n%s", name, got, want, ts.ReadFile(name+".err"))
+	}
+}
+
+func lookPath(ts *testscript.TestScript, name string) string {
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path
+		}
+	}
+	ts.Fatalf("%s is not in PATH", name)
+	return ""
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N COMMAND ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		exit, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit status = %d, want %d", got, want)
+	}
+}
+
+func cmdSpawn(ts *testscript.TestScript, _ bool, args []string) {
+	stageOf(ts).spawn(ts, args[0], args[1:])
+}
+
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "TSTP": syscall.SIGTSTP}[args[1]]
+	ts.Check(stageOf(ts).get(ts, args[0]).cmd.Process.Signal(sig))
+}
+
+func cmdReap(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	stageOf(ts).reap(ts, args[0], want)
+}
+
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) { await(ts, args[0], args[1]) }
+
+func await(ts *testscript.TestScript, file, pattern string) {
+	re := regexp.MustCompile(pattern)
+	poll(ts, pattern, func() (bool, string) {
+		b, err := os.ReadFile(ts.MkAbs(file))
+		return err == nil && re.Match(b), string(b)
+	})
+}
+
+func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
+	re := regexp.MustCompile(args[0])
+	path := lookPath(ts, args[1])
+	poll(ts, args[0], func() (bool, string) {
+		var out bytes.Buffer
+		cmd := exec.Command(path, args[2:]...)
+		cmd.Env = []string{serverEnv + "=" + ts.Getenv(serverEnv), "HOME=" + ts.Getenv("HOME")}
+		cmd.Dir = ts.MkAbs(".")
+		cmd.Stdout, cmd.Stderr = &out, &out
+		_ = cmd.Run() // what it has printed decides
+		return re.Match(out.Bytes()), out.String()
+	})
+}
+
+// poll waits for another process to do something.
+func poll(ts *testscript.TestScript, what string, f func() (bool, string)) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		ok, text := f()
+		if ok {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s does not come:\n%s", what, text)
+		}
+	}
+}
+
+func cmdSetname(ts *testscript.TestScript, _ bool, args []string) {
+	name := regexp.MustCompile(`[a-z0-9/]*operations/[0-9a-f-]{36}`).FindString(ts.ReadFile(args[1]))
+	if name == "" {
+		ts.Fatalf("no name in %s:\n%s", args[1], ts.ReadFile(args[1]))
+	}
+	ts.Setenv(args[0], strings.TrimSpace(name))
+}

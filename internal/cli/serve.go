@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/longrun-dev/longrun/internal/server"
+)
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	store, grpc, http      string
+	simulator, allowRemote bool
+	retention              time.Duration
+}
+
+func (a *app) serveCmd() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [flags]",
+		Short: "Run a server",
+		Long: `Run a server: google.longrunning.Operations and longrun.v1.Dispatcher over gRPC,
+/healthz and /readyz over HTTP. It stops at SIGTERM or Ctrl-C after its runs have
+been given back; a second one stops it at once. Either way nothing that it has
+acknowledged is lost.`,
+		Example: `  longrun serve
+  longrun serve --store sqlite:/var/lib/longrun/longrun.db --grpc 127.0.0.1:9151`,
+		Args:                  exactly(0, "no arguments"),
+		DisableFlagsInUseLine: true,
+		RunE:                  func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), f) },
+	}
+	cmd.Flags().StringVar(&f.store, "store", server.DefaultStore, "where operations are kept: sqlite:FILE")
+	cmd.Flags().StringVar(&f.grpc, "grpc", server.DefaultGRPC, "address for gRPC; port 0 takes a free one")
+	cmd.Flags().StringVar(&f.http, "http", server.DefaultHTTP, `address for HTTP; "off" for none`)
+	cmd.Flags().BoolVar(&f.simulator, "simulator", false, "serve longrun.v1.Simulator, for testing clients")
+	cmd.Flags().DurationVar(&f.retention, "retention", 30*24*time.Hour, "how long finished operations are kept")
+	cmd.Flags().BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that others can reach; there is no authentication")
+	return cmd
+}
+
+func (a *app) serve(ctx context.Context, f serveFlags) error {
+	if f.grpc == "" || f.http == "" {
+		return usageProblem("an address must not be empty", "an address is a host and a port, such as "+server.DefaultGRPC)
+	}
+	if f.retention <= 0 {
+		return usageProblem("--retention must be positive", "30 days: --retention 720h")
+	}
+	o := server.Options{
+		Store: f.store, GRPC: f.grpc, HTTP: f.http, Retention: f.retention,
+		Simulator: position(f.simulator), Remote: position(f.allowRemote),
+		Log: slog.New(slog.NewTextHandler(a.err, nil)),
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	s, err := server.Open(ctx, o)
+	if err != nil {
+		return err
+	}
+	a.welcome(s, f.store)
+	go func() {
+		<-ctx.Done()
+		stop() // from here on a signal does what it does by default: it ends the process
+		a.talk("stopping; once more stops at once")
+	}()
+	if err := s.Run(ctx); err != nil {
+		return err
+	}
+	a.talk("stopped")
+	return nil
+}
+
+// welcome says where the server listens and what to try. The addresses are in lines
+// of their own, "serving gRPC on ADDR", for scripts that asked for port 0.
+func (a *app) welcome(s *server.Server, store string) {
+	a.talk("operations are kept in %s", store)
+	if addr := s.HTTPAddr(); addr != "" {
+		a.talk("serving HTTP on %s", addr)
+	}
+	a.talk("serving gRPC on %s", s.GRPCAddr())
+	at := ""
+	if s.GRPCAddr() != server.DefaultGRPC {
+		at = " --server " + s.GRPCAddr()
+	}
+	a.talk("try: longrun run%s -- sleep 10", at)
+	a.talk("and: longrun list%s", at)
+}
+
+func position(on bool) server.Switch {
+	if on {
+		return server.On
+	}
+	return server.Off
+}

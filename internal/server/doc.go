@@ -1,0 +1,43 @@
+// Package server joins the parts into the server that "longrun serve" runs: a
+// store, the service on it, a runner, and the gRPC and HTTP faces.
+//
+//	s, err := server.Open(ctx, server.Options{Simulator: server.On})
+//	if err != nil {
+//		return err // a *Problem: what is wrong, and what to do about it
+//	}
+//	fmt.Println("gRPC on", s.GRPCAddr())
+//	return s.Run(ctx) // serves until ctx ends, then drains
+//
+// It is the only place where the parts meet, so it is also where the command line
+// finds what else is done with a store: [Check].
+//
+// # Addresses
+//
+// There is no authentication yet. So the server listens on loopback only, unless
+// [Options].Remote says otherwise: an address is refused that names no host, an IP
+// address that is not loopback, or a host that resolves to one (CheckLoopback). What the
+// listener is bound to in the end is looked at once more.
+//
+// # Order
+//
+// It begins in this order: the listeners listen, the store opens, gRPC and HTTP
+// serve, the runner runs, health says SERVING. A port that is in use is found before
+// the store is touched. The runner comes after the
+// listeners, because a server counts its contact with the store by the runner's
+// beats, and a worker outside can only beat through a listener: one that was alive
+// while the server was away has its full TTL to come back.
+//
+// It ends in this order: health says NOT_SERVING and /readyz 503; the runner drains,
+// which answers whoever waits with the latest state, gives the handlers their grace,
+// and releases their runs; gRPC and HTTP finish the calls that are under way, for
+// [StopTimeout] at most; the service and the store close. Nothing that was
+// acknowledged depends on any of it: the same holds after kill -9.
+//
+// # Limits
+//
+// A message is received up to 4 MiB, which fits a payload of 3 MiB with all that
+// goes with it. There are at most 4,096 connections on each face, and 10,000 calls
+// at a time on a gRPC connection; beyond, they wait. A client may send a keepalive
+// ping every 10 seconds, and is let go when it leaves one of ours unanswered for 20
+// seconds.
+package server

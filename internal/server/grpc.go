@@ -1,0 +1,70 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/dispatch"
+	"github.com/longrun-dev/longrun/grpcapi"
+	"github.com/longrun-dev/longrun/simulator"
+
+	// Reflection resolves the types that are linked in, and payloads are often of
+	// these. What grpcurl prints of an operation is then complete.
+	_ "google.golang.org/genproto/googleapis/rpc/code"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails"
+	_ "google.golang.org/protobuf/types/known/anypb"
+	_ "google.golang.org/protobuf/types/known/apipb"
+	_ "google.golang.org/protobuf/types/known/durationpb"
+	_ "google.golang.org/protobuf/types/known/emptypb"
+	_ "google.golang.org/protobuf/types/known/fieldmaskpb"
+	_ "google.golang.org/protobuf/types/known/sourcecontextpb"
+	_ "google.golang.org/protobuf/types/known/structpb"
+	_ "google.golang.org/protobuf/types/known/timestamppb"
+	_ "google.golang.org/protobuf/types/known/typepb"
+	_ "google.golang.org/protobuf/types/known/wrapperspb"
+
+	_ "github.com/longrun-dev/longrun/longrunpb"
+)
+
+// Limits of the gRPC face.
+const (
+	// MaxReceiveBytes limits a message that is received: the largest request or
+	// response of an operation, 3 MiB, its metadata, and what goes with them.
+	MaxReceiveBytes = 4 << 20
+	// MaxStreams limits the calls at a time on one connection, most of which may
+	// be waiting for operations.
+	MaxStreams = 10_000
+	// MaxConnections limits the connections of each face; more wait to be accepted.
+	MaxConnections = 4096
+
+	maxHeaderBytes   = 64 << 10
+	handshakeTimeout = 10 * time.Second
+	minPing          = 10 * time.Second // a client that pings more often is disconnected
+	idlePing         = time.Minute
+	pingTimeout      = 20 * time.Second
+)
+
+// newGRPC returns a gRPC server with every service of the options.
+func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
+	api := grpcapi.Options{Log: log}
+	g := grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
+		grpc.MaxRecvMsgSize(MaxReceiveBytes),
+		grpc.MaxConcurrentStreams(MaxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
+		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
+	)...)
+	grpcapi.Register(g, svc, api)
+	dispatch.Register(g, svc, dispatch.Options{})
+	if sim == On {
+		simulator.Register(g, svc)
+	}
+	reflection.Register(g)
+	return g
+}
