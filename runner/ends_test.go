@@ -45,10 +45,13 @@ var (
 	errGone     = status.Error(codes.Canceled, "context canceled") // what a gRPC call of a handler returns
 	errTimedOut = status.Error(codes.DeadlineExceeded, "context deadline exceeded")
 	errPlain    = errors.New("password is hunter2")
-	once        = method{AtMostOnce: true}
-	lastTry     = method{MaxFailures: 1}
-	brief       = method{ExecutionTimeout: time.Minute}
-	briefOnce   = method{ExecutionTimeout: time.Minute, AtMostOnce: true}
+)
+
+var (
+	once      = method{AtMostOnce: true}
+	lastTry   = method{MaxFailures: 1}
+	brief     = method{ExecutionTimeout: time.Minute}
+	briefOnce = method{ExecutionTimeout: time.Minute, AtMostOnce: true}
 )
 
 var runEndings = []runEnding{

@@ -78,6 +78,7 @@ func Open(file string, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	pinPages()
 	path, err := findFile("open", file)
 	if err != nil {
 		return nil, err
