@@ -125,8 +125,11 @@ var invariants = []struct{ query, text string }{
 		AND (response IS NULL) = (error IS NULL) LIMIT 100`, "operation %s is done and has not exactly one result"},
 	{`SELECT hex(id) FROM longrun_operation WHERE state < 3 AND (response IS NOT NULL OR error IS NOT NULL) LIMIT 100`,
 		"operation %s is not done and has a result"},
-	{`SELECT hex(id) FROM longrun_operation WHERE (state = 2) <> (session IS NOT NULL) LIMIT 100`,
-		"operation %s runs under no session, or has one and does not run"},
+	{`SELECT hex(id) FROM longrun_operation WHERE state <> 2 AND session IS NOT NULL LIMIT 100`,
+		"operation %s has a session and does not run"},
+	{`SELECT hex(id) FROM longrun_operation WHERE state = 2 AND session IS NULL
+		AND create_time < (SELECT floor FROM longrun_clock) LIMIT 100`,
+		"operation %s runs and is not in the index of sessions"},
 	{`SELECT DISTINCT hex(o.id) FROM longrun_step JOIN longrun_operation AS o USING (create_time)
 		WHERE o.state >= 3 LIMIT 100`, "operation %s is done and has steps"},
 	{`SELECT hex(o.id) FROM longrun_operation AS o WHERE o.conflict_key IS NOT NULL
@@ -181,6 +184,14 @@ const sqlEverything = `SELECT ` + recordColumns + `, o.session, o.deadline_time,
 
 // records unpacks every row and compares what is in it twice.
 func (k *checker) records(c *conn) error {
+	known := map[string]bool{}
+	err := c.query(`SELECT id FROM longrun_session`, nil, func(stmt *sqlite.Stmt) error {
+		known[string(columnBytes(stmt, 0))] = true
+		return nil
+	})
+	if err != nil {
+		return err
+	}
 	return c.query(sqlEverything, nil, func(stmt *sqlite.Stmt) error {
 		r, err := scanRecord(stmt)
 		if err != nil {
@@ -192,8 +203,11 @@ func (k *checker) records(c *conn) error {
 		if r.aside == stmt.ColumnIsNull(13) {
 			k.add("operation %v has lost its request", op.ID)
 		}
-		if op.State == longrun.Running && string(op.Claim.Session[:]) != string(session) {
+		if op.State == longrun.Running && session != nil && string(op.Claim.Session[:]) != string(session) {
 			k.add("operation %v runs under two sessions", op.ID)
+		}
+		if op.State == longrun.Running && !known[string(op.Claim.Session[:])] {
+			k.add("operation %v runs under a session that is not there", op.ID)
 		}
 		if !op.State.Done() && (!op.DeadlineTime.Equal(deadline) || op.ConflictKey != key) {
 			k.add("operation %v is not in the index of deadlines or of conflict keys", op.ID)

@@ -92,14 +92,15 @@ func (w *writer) insert(r *record, c cold) error {
 	stmt.BindInt64(5, int64(op.State))
 	bindText(stmt, 6, op.RequestID)
 	bindText(stmt, 7, op.ConflictKey)
-	bindSession(stmt, 8, op)
+	session := w.indexed(op)
+	bindBytes(stmt, 8, session)
 	bindTime(stmt, 9, op.ReadyTime)
 	bindTime(stmt, 10, op.DeadlineTime)
 	stmt.BindBytes(11, c.packed)
 	stmt.BindBytes(12, w.hot)
 	var pad int
 	r.cold = len(c.packed)
-	r.base = rowSize(op, parts{cold: r.cold, hot: len(w.hot), response: -1, error: -1})
+	r.base = rowSize(op, parts{cold: r.cold, hot: len(w.hot), response: -1, error: -1, session: len(session)})
 	pad, r.row = w.room.padding(op, r.base, 0)
 	stmt.BindZeroBlob(13, int64(pad))
 	if err := w.wrote(run(stmt)); err != nil {
@@ -127,14 +128,6 @@ func (w *writer) setAside(r *record, request []byte) error {
 	}))
 }
 
-func bindSession(stmt *sqlite.Stmt, param int, op *longrun.Operation) {
-	if op.State != longrun.Running {
-		stmt.BindNull(param)
-		return
-	}
-	stmt.BindBytes(param, op.Claim.Session[:])
-}
-
 // The statements of an update differ in what they leave alone: an index whose
 // columns are not named costs nothing.
 const (
@@ -160,7 +153,7 @@ func (w *writer) pack(old, next *record) (p packed, err error) {
 		return packed{}, err
 	}
 	p.hot = w.hot
-	sizes := parts{cold: next.cold, hot: len(p.hot), response: -1, error: -1}
+	sizes := parts{cold: next.cold, hot: len(p.hot), response: -1, error: -1, session: len(w.indexed(next.op))}
 	if m := next.op.Response; m != nil {
 		if p.response, err = marshal(m); err != nil {
 			return packed{}, fmt.Errorf("encode response: %w", err)
@@ -248,7 +241,7 @@ func (w *writer) move(r *record, p packed) error {
 	}
 	p.bind(stmt, r)
 	stmt.BindInt64(4, int64(r.op.State))
-	bindSession(stmt, 5, r.op)
+	bindBytes(stmt, 5, w.indexed(r.op))
 	bindTime(stmt, 6, r.op.ReadyTime)
 	bindTime(stmt, 7, r.op.DeadlineTime)
 	return w.wrote(run(stmt))
@@ -300,7 +293,7 @@ func (w *writer) rewrite(old, r *record) error {
 	}
 	p.bind(stmt, r)
 	stmt.BindInt64(4, int64(op.State))
-	bindSession(stmt, 5, op)
+	bindBytes(stmt, 5, w.indexed(op))
 	bindTime(stmt, 6, op.ReadyTime)
 	bindTime(stmt, 7, deadline)
 	bindTime(stmt, 8, op.ExpireTime)

@@ -1,6 +1,8 @@
 package sqlite
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -87,6 +89,17 @@ func (l *live) row(id longrun.SessionID) (row sessionRow, ok bool) {
 		return sessionRow{}, false
 	}
 	return s.row, true
+}
+
+// claimed returns what runs under a session.
+func (l *live) claimed(id longrun.SessionID) []longrun.ID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.sessions[id]
+	if s == nil {
+		return nil
+	}
+	return slices.Collect(maps.Keys(s.claims))
 }
 
 // move says that the writer is about to change a session: until it has, the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
 
 	"github.com/longrun-dev/longrun"
 	"zombiezen.com/go/sqlite"
@@ -60,8 +61,7 @@ func (s *Store) get(ctx context.Context, ids []longrun.ID) ([]*longrun.Operation
 }
 
 const (
-	sqlOfSession = `SELECT ` + recordColumns + recordTables + `WHERE o.session = ?`
-	sqlOfParent  = `SELECT ` + recordColumns + recordTables + `WHERE o.parent = ?2 AND o.hidden = 0 AND o.create_time <= ?1
+	sqlOfParent = `SELECT ` + recordColumns + recordTables + `WHERE o.parent = ?2 AND o.hidden = 0 AND o.create_time <= ?1
 		ORDER BY o.create_time DESC`
 	sqlOfAll = `SELECT ` + recordColumns + recordTables + `WHERE o.create_time <= ?1 ORDER BY o.create_time DESC`
 )
@@ -78,6 +78,9 @@ func (s *Store) List(ctx context.Context, q longrun.Query) (longrun.Page, error)
 	if err := s.begin(ctx, "list"); err != nil {
 		return longrun.Page{}, err
 	}
+	if !q.Session.IsZero() {
+		return s.ofSession(ctx, q.Session)
+	}
 	var page longrun.Page
 	err := s.readers.with(ctx, func(c *conn) (err error) {
 		defer c.SetInterrupt(c.SetInterrupt(ctx.Done()))
@@ -90,10 +93,19 @@ func (s *Store) List(ctx context.Context, q longrun.Query) (longrun.Page, error)
 	return page, nil
 }
 
+// ofSession returns what runs under a session.
+func (s *Store) ofSession(ctx context.Context, id longrun.SessionID) (longrun.Page, error) {
+	ops, err := s.get(ctx, s.live.claimed(id))
+	if err != nil {
+		return longrun.Page{}, readError("list", err)
+	}
+	return longrun.Page{Operations: slices.DeleteFunc(ops, func(op *longrun.Operation) bool {
+		return op == nil || op.State != longrun.Running || op.Claim.Session != id
+	})}, nil
+}
+
 func (c *conn) list(q longrun.Query) (longrun.Page, error) {
 	switch {
-	case !q.Session.IsZero():
-		return c.all(sqlOfSession, func(stmt *sqlite.Stmt) { stmt.BindBytes(1, q.Session[:]) })
 	case q.RequestID != "":
 		return c.all(sqlByRequest, bindRequest(q.Parent, q.Method, q.RequestID))
 	}

@@ -11,7 +11,8 @@ const (
 	sqlBury     = `UPDATE longrun_session SET gone_time = ? WHERE remote = 0 AND gone_time IS NULL`
 	sqlSessions = `SELECT id, worker, remote, ttl, closed, open_time, gone_time FROM longrun_session`
 	sqlRunning  = `SELECT ` + recordColumns + recordTables + `WHERE o.session IS NOT NULL`
-	sqlClock    = `SELECT ceiling, (SELECT max(create_time) FROM longrun_operation) FROM longrun_clock`
+	sqlYoung    = `SELECT ` + recordColumns + recordTables + `WHERE o.create_time >= ? AND o.state = 2 AND o.session IS NULL`
+	sqlClock    = `SELECT ceiling, floor, (SELECT max(create_time) FROM longrun_operation) FROM longrun_clock`
 )
 
 // resume goes on where the file's last owner was. That owner is gone, and so are
@@ -21,7 +22,8 @@ const (
 func (s *Store) resume(c *conn) error {
 	var ceiling, lastCreate time.Time
 	err := c.query(sqlClock, nil, func(stmt *sqlite.Stmt) error {
-		ceiling, lastCreate = timeAt(stmt.ColumnInt64(0)), columnTime(stmt, 1)
+		ceiling, lastCreate = timeAt(stmt.ColumnInt64(0)), columnTime(stmt, 2)
+		s.writer.floor.at = stmt.ColumnInt64(1)
 		return nil
 	})
 	if err != nil {
@@ -36,14 +38,22 @@ func (s *Store) resume(c *conn) error {
 	if err := c.query(sqlSessions, nil, func(stmt *sqlite.Stmt) error { return s.resumeSession(stmt, now) }); err != nil {
 		return err
 	}
-	return c.query(sqlRunning, nil, func(stmt *sqlite.Stmt) error {
-		r, err := scanRecord(stmt)
-		if err != nil {
-			return err
-		}
-		s.live.atLocked(r.op.Claim.Session).claims[r.op.ID] = claimOf(r.op)
-		return nil
+	if err := c.query(sqlRunning, nil, s.resumeClaim); err != nil {
+		return err
+	}
+	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, s.writer.floor.at) }, func(stmt *sqlite.Stmt) error {
+		s.writer.floor.young = append(s.writer.floor.young, young{row: stmt.ColumnInt64(0), id: longrun.ID(columnBytes(stmt, 1))})
+		return s.resumeClaim(stmt)
 	})
+}
+
+func (s *Store) resumeClaim(stmt *sqlite.Stmt) error {
+	r, err := scanRecord(stmt)
+	if err != nil {
+		return err
+	}
+	s.live.atLocked(r.op.Claim.Session).claims[r.op.ID] = claimOf(r.op)
+	return nil
 }
 
 func (s *Store) resumeSession(stmt *sqlite.Stmt, now time.Time) error {

@@ -41,9 +41,7 @@ func rowSize(op *longrun.Operation, packed parts) int {
 		n++
 	}
 	n += optionalText(op.RequestID) + 1
-	if op.State == longrun.Running {
-		n += 16
-	}
+	n += packed.session
 	if !op.State.Done() {
 		n += optionalText(op.ConflictKey)
 		if !op.DeadlineTime.IsZero() {
@@ -64,8 +62,8 @@ func rowSize(op *longrun.Operation, packed parts) int {
 	return n
 }
 
-// parts are the sizes of the packed columns; -1 for NULL.
-type parts struct{ cold, hot, response, error int }
+// parts are the sizes of the packed columns, -1 for NULL, and of the session.
+type parts struct{ cold, hot, response, error, session int }
 
 // textSize is the size of a text or blob with its number in the header.
 func textSize(n int) int {

@@ -217,7 +217,10 @@ func (s *Store) release() error {
 func (w *writer) leave() error {
 	last := w.s.clock.latest()
 	if last.Before(w.ceiling) {
-		err := w.c.exec(sqlCeiling, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, last.UnixMicro()) })
+		err := w.c.exec(sqlCeiling, func(stmt *sqlite.Stmt) {
+			stmt.BindInt64(1, last.UnixMicro())
+			stmt.BindInt64(2, 0)
+		})
 		if err != nil {
 			return err
 		}

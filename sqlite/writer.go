@@ -66,6 +66,7 @@ type writer struct {
 	bytes    int // about how much they wrote
 
 	ceiling time.Time // as stored: no later time is on disk
+	floor   floor     // which running rows are in the index of sessions
 	authors bool      // an author's function runs: see authorize
 	hot     []byte    // for packing
 	room    room      // that new rows get
@@ -82,7 +83,7 @@ const (
 	sqlSavepoint = `SAVEPOINT longrun_change`
 	sqlUndo      = `ROLLBACK TO longrun_change`
 	sqlRelease   = `RELEASE longrun_change`
-	sqlCeiling   = `UPDATE longrun_clock SET ceiling = ?`
+	sqlCeiling   = `UPDATE longrun_clock SET ceiling = ?1, floor = max(floor, ?2)`
 )
 
 // commit is what the queue calls.
@@ -269,6 +270,7 @@ func (w *writer) rollback() {
 func (w *writer) reset() {
 	w.forget(0, 0)
 	w.writes, w.bytes = 0, 0
+	w.floor.stored = 0
 }
 
 // forget drops all but the first so many puts and session puts.
@@ -297,7 +299,13 @@ func (w *writer) raiseCeiling() error {
 		return nil
 	}
 	ceiling := last.Add(clockLease)
-	err := w.c.exec(sqlCeiling, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, ceiling.UnixMicro()) })
+	if err := w.raiseFloor(last.Add(-clockLease)); err != nil {
+		return err
+	}
+	err := w.c.exec(sqlCeiling, func(stmt *sqlite.Stmt) {
+		stmt.BindInt64(1, ceiling.UnixMicro())
+		stmt.BindInt64(2, w.floor.stored)
+	})
 	if err == nil {
 		// If this commit fails, the next one may find the ceiling lower than it
 		// thinks, but no time of this commit is on disk either.
@@ -321,6 +329,7 @@ func (w *writer) publish() {
 	w.s.cache.publish(w.puts)
 	w.s.live.publish(w.puts, w.sessions)
 	w.s.watchers.publish(w.puts)
+	w.floor.publish(w.puts)
 	w.s.checkpoints.wrote(w.writes, w.bytes)
 	w.sessionsPublished()
 }

@@ -13,7 +13,7 @@ CREATE TABLE longrun_operation (
     hidden        INTEGER NOT NULL CHECK (hidden IN (0, 1)),
     request_id    TEXT CHECK (request_id <> ''),
     conflict_key  TEXT CHECK (conflict_key <> ''),                -- until it is done
-    session       BLOB REFERENCES longrun_session (id),           -- while it runs
+    session       BLOB REFERENCES longrun_session (id),           -- while it runs, below longrun_clock.floor
     ready_time    INTEGER,                                        -- while it is ready, or will be by time alone
     deadline_time INTEGER,                                        -- until it is done
     expire_time   INTEGER,                                        -- when it is done
@@ -22,7 +22,7 @@ CREATE TABLE longrun_operation (
     response      BLOB,
     error         BLOB,
     pad           BLOB,                                           -- room to grow in place: see rowsize.go
-    CHECK ((session IS NOT NULL) = (state = 2)),
+    CHECK (session IS NULL OR state = 2),
     CHECK (ready_time IS NULL OR state = 1),
     CHECK (state <> 1 OR ready_time IS NOT NULL OR conflict_key IS NOT NULL),
     CHECK ((expire_time IS NOT NULL) = (state >= 3)),
@@ -78,9 +78,9 @@ CREATE TABLE longrun_secret (
     secret BLOB NOT NULL CHECK (length(secret) = 32)
 ) STRICT, WITHOUT ROWID;
 
--- The store has given out no time after this one.
 CREATE TABLE longrun_clock (
     only    INTEGER PRIMARY KEY CHECK (only = 1),
-    ceiling INTEGER NOT NULL
+    ceiling INTEGER NOT NULL, -- the store has given out no time after this one
+    floor   INTEGER NOT NULL  -- a row that was created earlier and runs has its session in its column
 ) STRICT;
-INSERT INTO longrun_clock VALUES (1, 0);
+INSERT INTO longrun_clock VALUES (1, 0, 0);
