@@ -11,11 +11,12 @@ import (
 const (
 	// checkpointPages is about how many pages are written to the log before
 	// they are copied into the file.
-	checkpointPages = 2000
+	checkpointPages = 1500
 	// restartPages is how long the log may become before writers are held up for
-	// as long as it takes to begin it anew: without that, a log that is written
-	// all the time never ends.
-	restartPages = 8000
+	// as long as it takes to begin it anew. A log that is written over costs less
+	// than one that grows, since a file of a new size has more to flush: a caller
+	// alone is a third faster with 6 MiB of log than with 32.
+	restartPages = 1500
 	// truncatePages is from which length on the log's file is cut as well.
 	truncatePages = 4 * walPages
 	pageBytes     = 4096

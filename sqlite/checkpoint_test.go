@@ -52,15 +52,19 @@ func TestCheckpoint_Restart(t *testing.T) {
 		again.ID = newOp().ID
 		op = &again
 	}
-	if err := p.checkpoint(); err != nil {
-		t.Fatal(err)
+	// The store's own checkpoints may be in the way for a while.
+	var length int64
+	for range 1000 {
+		if err := p.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		create(t, s, newOp())
+		if length, err = p.pragma(sqlPassive); err != nil {
+			t.Fatal(err)
+		}
+		if length <= restartPages {
+			return
+		}
 	}
-	create(t, s, newOp())
-	length, err := p.pragma(sqlPassive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if length > restartPages {
-		t.Errorf("the log has %d pages, want it begun anew", length)
-	}
+	t.Errorf("the log has %d pages, want it begun anew", length)
 }
