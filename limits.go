@@ -62,6 +62,8 @@ const (
 	MinSessionTTL = 5 * time.Second
 	// MaxSessionTTL is the longest TTL of a session.
 	MaxSessionTTL = 10 * time.Minute
+	// MaxSessions is how many remote sessions one server keeps at a time.
+	MaxSessions = 10_000
 	// MaxHeld is how many operations one remote session may hold.
 	MaxHeld = 1000
 	// MaxWantMethods limits the methods in one call of Claim.

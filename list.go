@@ -60,7 +60,7 @@ func (s *Service) list(ctx context.Context, parent string, r ListRequest) (ListP
 	}
 	limit := min(r.PageSize, MaxPageSize)
 	q := Query{Parent: parent, Limit: limit}
-	if HasWildcard(parent) && parent != "-" {
+	if HasWildcard(parent) {
 		q.Scan = scanFactor * max(limit, DefaultPageSize)
 	}
 	sealer, err := s.sealer(ctx)

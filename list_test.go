@@ -261,6 +261,26 @@ func TestList_ScanBound(t *testing.T) {
 	}
 }
 
+// A list of every parent is bounded as well: there may be many deleted rows.
+func TestList_ScanBoundOfAll(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	first := sys.start(t, longrun.StartOptions{})
+	for range 2500 {
+		op := sys.start(t, longrun.StartOptions{})
+		if err := sys.svc.Delete(t.Context(), op.Name()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := sys.list(t, longrun.ListRequest{Parent: "-", PageSize: 10})
+	if len(page.Operations) != 0 || page.NextPageToken == "" {
+		t.Errorf("first page: %d operations, token %q; want none yet, and a token", len(page.Operations), page.NextPageToken)
+	}
+	if ids, _ := sys.walk(t, longrun.ListRequest{Parent: "-", PageSize: 10}); len(ids) != 1 || ids[0] != first.ID {
+		t.Errorf("found %v, want the one that is left", ids)
+	}
+}
+
 // GRPC-07: a page fits into what a client receives by default, and one operation
 // always does.
 func TestList_PageBytes(t *testing.T) {

@@ -59,7 +59,8 @@ func (s *Service) await(ctx context.Context, name Name, timeout time.Duration) (
 		if !visible(w.op, name) {
 			return nil, s.notFound(name)
 		}
-		return w.op, nil
+		op := *w.op // shared by all who wait
+		return &op, nil
 	case <-timer.C:
 		return nil, nil
 	case <-s.hub.draining:

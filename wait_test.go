@@ -250,3 +250,18 @@ func TestWaitFor(t *testing.T) {
 		wantError(t, err, codes.Unavailable, longrun.ReasonUnavailable)
 	})
 }
+
+// WAI-13: all who wait get a record of their own, to keep and to change.
+func TestWait_RecordsAreNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t, longrun.Options{})
+		op := sys.running(t, longrun.StartOptions{})
+		a, b := sys.wait(t.Context(), op.Name(), time.Minute), sys.wait(t.Context(), op.Name(), time.Minute)
+		synctest.Wait()
+		ended := sys.finish(t, op, longrun.Result{})
+		first, second := <-a, <-b
+		if first.op == second.op || first.op == ended {
+			t.Error("two of those who wait have the same record")
+		}
+	})
+}

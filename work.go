@@ -84,9 +84,14 @@ func (w *Work) CloseSession(ctx context.Context, id SessionID) error {
 	return w.s.fault("close session", Name{}, err)
 }
 
+// hanging is how long a beat may take, until its caller gives it up, before that
+// says something of the store and not of the caller.
+const hanging = time.Second
+
 // beat writes what the session says, and notes the answer.
 func (w *Work) beat(ctx context.Context, s Session) (Beat, error) {
 	var b Beat
+	sent := time.Now()
 	_, err := w.s.insist(ctx, func() (*Operation, error) {
 		var err error
 		b, err = w.s.store.Beat(ctx, s)
@@ -95,7 +100,7 @@ func (w *Work) beat(ctx context.Context, s Session) (Beat, error) {
 	switch {
 	case err == nil:
 		w.s.contact.answered(b.Time, time.Now())
-	case !errors.Is(err, ErrSessionLost) && ctx.Err() == nil:
+	case !errors.Is(err, ErrSessionLost) && (ctx.Err() == nil || time.Since(sent) >= hanging):
 		w.s.contact.broken()
 	}
 	return b, err

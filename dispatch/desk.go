@@ -40,12 +40,7 @@ func newDesk() *desk { return &desk{notes: map[longrun.SessionID]*note{}} }
 func (d *desk) noteLocked(id longrun.SessionID) *note {
 	now := time.Now()
 	if now.Sub(d.pruned) > pruneEvery {
-		d.pruned = now
-		for id, n := range d.notes {
-			if n.reserved == 0 && now.Sub(n.seen) > longrun.MaxSessionTTL {
-				delete(d.notes, id)
-			}
-		}
+		d.pruneLocked(now)
 	}
 	n := d.notes[id]
 	if n == nil {
@@ -54,6 +49,26 @@ func (d *desk) noteLocked(id longrun.SessionID) *note {
 	}
 	n.seen = now
 	return n
+}
+
+func (d *desk) pruneLocked(now time.Time) {
+	d.pruned = now
+	for id, n := range d.notes {
+		if n.reserved == 0 && now.Sub(n.seen) > longrun.MaxSessionTTL {
+			delete(d.notes, id)
+		}
+	}
+}
+
+// full reports whether this server has as many sessions as it may. One that was
+// not closed counts until it must be over.
+func (d *desk) full() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.notes) >= longrun.MaxSessions {
+		d.pruneLocked(time.Now())
+	}
+	return len(d.notes) >= longrun.MaxSessions
 }
 
 // opened notes a session that holds nothing yet.

@@ -129,3 +129,25 @@ func TestShares(t *testing.T) {
 		}
 	}
 }
+
+// A server keeps so many sessions at a time and refuses more, until some must be
+// over.
+func TestDesk_Full(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		for range longrun.MaxSessions - 1 {
+			d.opened(longrun.NewSessionID())
+		}
+		if d.full() {
+			t.Error("full with one less than the limit")
+		}
+		d.opened(longrun.NewSessionID())
+		if !d.full() {
+			t.Error("not full at the limit")
+		}
+		time.Sleep(longrun.MaxSessionTTL + time.Second)
+		if d.full() {
+			t.Error("full of sessions that must be over")
+		}
+	})
+}

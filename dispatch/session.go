@@ -23,6 +23,9 @@ func (s *server) OpenSession(ctx context.Context, r *longrunpb.OpenSessionReques
 	case ttl == 0:
 		ttl = refused // Work takes 0 for "the default"
 	}
+	if s.desk.full() {
+		return nil, unavailable("open session", longrun.ReasonOverloaded, "the server has as many sessions as it may")
+	}
 	id, err := s.work.OpenSession(ctx, longrun.SessionOptions{Worker: r.GetWorker(), TTL: ttl, Remote: true})
 	if err != nil {
 		return nil, err

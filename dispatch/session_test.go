@@ -1,10 +1,12 @@
 package dispatch_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -183,6 +185,20 @@ func TestSession_Beats(t *testing.T) {
 		}
 		if got := x.get(name); got.State != longrun.Running || got.Claim.Attempt != 1 {
 			x.t.Errorf("State = %v, Attempt = %d, want RUNNING, 1", got.State, got.Claim.Attempt)
+		}
+	})
+}
+
+// A server that has as many sessions as it may says so, and when to ask again.
+func TestOpenSession_Full(t *testing.T) {
+	bubble(t, func(x *system) {
+		for range longrun.MaxSessions {
+			x.open()
+		}
+		_, err := x.OpenSession(x.ctx, &longrunpb.OpenSessionRequest{})
+		st := status.Convert(err)
+		if st.Code() != codes.Unavailable || !strings.Contains(fmt.Sprint(st.Details()), longrun.ReasonOverloaded) {
+			t.Errorf("OpenSession = %v, want UNAVAILABLE, OVERLOADED", err)
 		}
 	})
 }
