@@ -123,7 +123,8 @@ type method struct {
 	decode      func(*anypb.Any) (proto.Message, error)
 	parent      func(proto.Message) string
 	conflictKey func(proto.Message) string
-	response    func() *anypb.Any // an empty one
+	response    func() *anypb.Any    // an empty one
+	metadata    func() proto.Message // an empty one; nil: of any type
 	policy      policy
 }
 
@@ -145,6 +146,9 @@ func (m Method[Req, Resp, Meta]) describe(e *method) error {
 	e.policy = m.policy()
 	e.decode = func(a *anypb.Any) (proto.Message, error) { return unpack[Req](a) }
 	e.response = func() *anypb.Any { return emptyOf[Resp]() }
+	if meta := newMessage[Meta](); !isAny(meta) {
+		e.metadata = func() proto.Message { return newMessage[Meta]() }
+	}
 	if m.Parent != nil {
 		e.parent = func(req proto.Message) string { return m.Parent(req.(Req)) }
 	}

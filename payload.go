@@ -41,6 +41,12 @@ func unpack[T proto.Message](a *anypb.Any) (T, error) {
 	return m, a.UnmarshalTo(m)
 }
 
+// isAny reports whether m is an Any, which promises no type.
+func isAny(m proto.Message) bool {
+	_, ok := m.(*anypb.Any)
+	return ok
+}
+
 // present returns m, and an empty message for a typed nil.
 func present(m proto.Message) proto.Message {
 	if r := m.ProtoReflect(); !r.IsValid() {

@@ -17,8 +17,8 @@ import (
 // StartOptions says how an operation is started. The zero StartOptions starts a
 // new operation under no parent.
 type StartOptions struct {
-	// Parent is the resource that the operation lives under. Method.Parent, where
-	// there is one, is used instead.
+	// Parent is the resource that the operation lives under. Where there is a
+	// Method.Parent it may be left out, and must not be another one.
 	Parent string
 	// RequestID makes a repeated start return the same operation (AIP-155): a
 	// UUID4. Ids count per parent and method, for as long as the operation is

@@ -15,8 +15,8 @@ import (
 
 // complete fills in what is known of the method, and the parent first of all.
 func (s *Service) complete(r *StartRequest) error {
-	if r.Request == nil {
-		r.Request = &anypb.Any{}
+	if r.Request.GetTypeUrl() == "" && len(r.Request.GetValue()) == 0 {
+		r.Request = nil // absent
 	}
 	if r.empty == nil {
 		r.empty = emptyOf[*anypb.Any]
@@ -35,8 +35,17 @@ func (s *Service) complete(r *StartRequest) error {
 		r.message, r.parent, r.key, r.empty = req, m.parent, m.conflictKey, m.response
 		r.policy = &m.policy
 	}
+	given := r.Parent
 	if r.parent != nil {
 		r.Parent = r.parent(r.message)
+	}
+	if given != "" && given != r.Parent {
+		return fieldError("parent", "parent is not the one that the request names")
+	}
+	if m != nil && m.metadata != nil && r.Metadata != nil {
+		if a, err := pack(r.Metadata); err != nil || !a.MessageIs(m.metadata()) {
+			return fieldError("metadata", "metadata is not of the type that the method has")
+		}
 	}
 	if p := r.policy; p != nil {
 		if r.ExecutionTimeout == 0 {

@@ -261,14 +261,39 @@ func TestStart_MethodParent(t *testing.T) {
 	sys := newSystem(t, longrun.Options{Authorize: func(_ context.Context, _ longrun.Verb, parent string) error { asked = parent; return nil }})
 	m := resize
 	m.Parent = func(r *wrapperspb.StringValue) string { return "projects/" + r.Value }
-	op, err := longrun.Start(t.Context(), sys.svc, m, wrapperspb.String("mine"), longrun.StartOptions{Parent: "projects/forged"})
-	if err != nil || op.Parent != "projects/mine" || asked != "projects/mine" {
-		t.Errorf("started under %q, authorized for %q, %v; want projects/mine", op.Parent, asked, err)
+	_, err := longrun.Start(t.Context(), sys.svc, m, wrapperspb.String("mine"), longrun.StartOptions{Parent: "projects/forged"})
+	wantError(t, err, codes.InvalidArgument, longrun.ReasonInvalidField)
+	if asked != "projects/mine" {
+		t.Errorf("authorized for %q, want projects/mine", asked)
+	}
+	op, err := longrun.Start(t.Context(), sys.svc, m, wrapperspb.String("mine"), longrun.StartOptions{Parent: "projects/mine"})
+	if err != nil || op.Parent != "projects/mine" {
+		t.Errorf("started %v, %v; want it under projects/mine", op, err)
 	}
 	// The same through the door of names, once the method is known.
 	longrun.Begin(sys.svc, m, func(context.Context, *wrapperspb.StringValue, *longrun.Draft) error { return nil })
 	op, err = sys.svc.Start(t.Context(), longrun.StartRequest{Method: word, Request: packed(t, wrapperspb.String("mine"))})
 	if err != nil || op.Parent != "projects/mine" {
 		t.Errorf("started under %q, %v; want projects/mine", op.Parent, err)
+	}
+}
+
+// A method that is known has metadata of its type, whoever starts it; a request
+// that is absent stays absent.
+func TestStart_Payloads(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	longrun.Begin(sys.svc, resize, func(context.Context, *wrapperspb.StringValue, *longrun.Draft) error { return nil })
+	_, err := sys.svc.Start(t.Context(), longrun.StartRequest{Method: word, StartOptions: longrun.StartOptions{Metadata: packed(t, int64Value(1))}})
+	wantError(t, err, codes.InvalidArgument, longrun.ReasonInvalidField)
+	_, err = sys.svc.Start(t.Context(), longrun.StartRequest{Method: word, StartOptions: longrun.StartOptions{Metadata: &longrunpb.OperationMetadata{StatusMessage: "x"}}})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, absent := range []*anypb.Any{nil, {}} {
+		op, err := sys.svc.Start(t.Context(), longrun.StartRequest{Method: "handled-elsewhere", Request: absent})
+		if err != nil || op.Request != nil {
+			t.Errorf("Start = %v, %v; want no request", op, err)
+		}
 	}
 }

@@ -66,6 +66,9 @@ type Store interface {
 	// returns how many operations it dealt with. One that was created less than
 	// EmptiedRetention ago is emptied (Operation.Empty) instead of removed, so
 	// that a late Create cannot bring it back.
+	//
+	// It is also the net under conflict keys: an operation that waits for a key
+	// that nobody holds, which no commit leaves behind, is made ready.
 	Expire(ctx context.Context, n int) (int, error)
 
 	// Steps returns up to n remembered steps of the operation whose key is

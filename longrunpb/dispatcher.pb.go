@@ -150,7 +150,9 @@ func (StoppedOperation_Cause) EnumDescriptor() ([]byte, []int) {
 
 type StartOperationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The resource that the operation lives under; may be empty.
+	// The resource that the operation lives under; may be empty. A method that the
+	// server itself runs may take it from the request; then it may be left out here,
+	// and must not be another one.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// A full gRPC method, "/pkg.Service/Method", or a short word.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
@@ -162,7 +164,7 @@ type StartOperationRequest struct {
 	ValidateOnly bool `protobuf:"varint,5,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	// No two operations with the same key are claimed at a time.
 	ConflictKey string `protobuf:"bytes,6,opt,name=conflict_key,json=conflictKey,proto3" json:"conflict_key,omitempty"`
-	// What happens when the key is held. Needs conflict_key.
+	// What happens when the key is held. REJECT and PREEMPT need conflict_key.
 	OnConflict ConflictPolicy `protobuf:"varint,7,opt,name=on_conflict,json=onConflict,proto3,enum=longrun.v1.ConflictPolicy" json:"on_conflict,omitempty"`
 	// The first metadata. Absent means longrun.v1.OperationMetadata.
 	Metadata *anypb.Any `protobuf:"bytes,8,opt,name=metadata,proto3" json:"metadata,omitempty"`
@@ -1121,7 +1123,7 @@ type FinishOperationRequest struct {
 	//	*FinishOperationRequest_Response
 	//	*FinishOperationRequest_Error
 	Result isFinishOperationRequest_Result `protobuf_oneof:"result"`
-	// With error: retry after this long. Not a failure (design, section 1).
+	// With error: retry after this long. Not a failure.
 	RetryDelay *durationpb.Duration `protobuf:"bytes,6,opt,name=retry_delay,json=retryDelay,proto3" json:"retry_delay,omitempty"`
 	// The last metadata, saved in the same commit.
 	Metadata      *anypb.Any `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
