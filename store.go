@@ -52,13 +52,15 @@ type Store interface {
 	// what it should hear. Worker, Remote and TTL are kept as they were when it was
 	// opened. Death is a mark, set once and for ever: a session
 	// that is dead, ended or unknown is ErrSessionLost; opening it again too.
-	// Ending a session leaves its claims, for Due to find.
+	// Ending a session leaves its claims, for Due to find. A renewal may count even
+	// where the call fails: the session has spoken.
 	Beat(ctx context.Context, s Session) (Beat, error)
 
 	// Due marks sessions dead by c.Dead of their last beat and TTL, judged in this
 	// commit. It returns up to n unfinished operations that need a decision:
 	// Running under a session that is not alive on record, Running past
-	// DeadlineTime + DeadlineGrace, or Pending past DeadlineTime.
+	// DeadlineTime + DeadlineGrace, or Pending past DeadlineTime. It may leave
+	// sessions beyond n to later calls, those without a claim last.
 	Due(ctx context.Context, c Contact, n int) ([]Overdue, error)
 
 	// Expire removes up to n done operations past ExpireTime, and forgets
@@ -67,8 +69,9 @@ type Store interface {
 	// EmptiedRetention ago is emptied (Operation.Empty) instead of removed, so
 	// that a late Create cannot bring it back.
 	//
-	// It is also the net under conflict keys: an operation that waits for a key
-	// that nobody holds, which no commit leaves behind, is made ready.
+	// It is also the net under conflict keys. A key that is waited for and has no
+	// holder, which no commit leaves behind, goes to the operation that goes ahead
+	// with it, or else to the oldest that waits, which is made ready.
 	Expire(ctx context.Context, n int) (int, error)
 
 	// Steps returns up to n remembered steps of the operation whose key is

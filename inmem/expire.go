@@ -12,7 +12,8 @@ import (
 const sessionRetention = 24 * time.Hour
 
 // Expire removes or empties done operations past their time, oldest first, and
-// forgets old sessions. See [longrun.Store].
+// forgets old sessions. When it has dealt with fewer than n, it also looks for
+// conflict keys without a holder. See [longrun.Store].
 func (s *Store) Expire(ctx context.Context, n int) (int, error) {
 	if err := s.lock(ctx, "expire"); err != nil {
 		return 0, err
@@ -35,10 +36,36 @@ func (s *Store) Expire(ctx context.Context, n int) (int, error) {
 			s.removeLocked(op)
 		}
 	}
+	if dealt < n {
+		s.rescueKeysLocked(now)
+	}
 	for id, ses := range s.sessions {
 		if !ses.gone.IsZero() && now.Sub(ses.gone) > sessionRetention && len(s.runningLocked(id)) == 0 {
 			delete(s.sessions, id)
 		}
 	}
 	return dealt, nil
+}
+
+// rescueKeysLocked gives every conflict key without a holder to the oldest
+// operation that goes ahead with it, or else to the oldest that waits for it. It
+// is a net: keys pass on in the commit that ends their holder.
+func (s *Store) rescueKeysLocked(now time.Time) {
+	var ahead, waiting []*longrun.Operation
+	for _, op := range s.unfinishedLocked() {
+		if op.State == longrun.Pending && op.ReadyTime.IsZero() {
+			waiting = append(waiting, op)
+		} else {
+			ahead = append(ahead, op)
+		}
+	}
+	for _, op := range append(ahead, waiting...) {
+		if _, held := s.holders[op.ConflictKey]; held || op.ConflictKey == "" {
+			continue
+		}
+		s.holders[op.ConflictKey] = op.ID
+		if next := op.MakeReady(now); next != op {
+			s.putLocked(next, now)
+		}
+	}
 }

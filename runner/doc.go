@@ -130,8 +130,11 @@
 // a Status CANCELLED), then the cause decides: after ErrDraining the run is
 // released, after ErrDeadline the operation ends DEADLINE_EXCEEDED, and so on.
 //
-// Progress is saved by one goroutine for all runs: the first report of a run at
-// once, later ones a second apart, the latest winning. The last one is part of the
+// Progress is saved while the handler goes on: the first report of a run at once,
+// later ones a second apart, the latest winning. At most 32 reports of all runs are
+// under way together, and one of each run: a report that is not answered delays
+// only its own run, until as many as that hang. One that the service refuses as
+// invalid is dropped and logged, once for each run. The last one is part of the
 // commit that ends the run.
 //
 // # Drain
@@ -148,13 +151,19 @@
 //  5. The contexts of those that are left end, with the cause ErrDraining.
 //  6. Runs that return are released, or finished if they have a result. StopGrace
 //     later the rest is given up.
-//  7. The session ends, last: until then it answers for what was still running, and
+//  7. Where Claims, creations with a slot of ours or lists of claims are under way,
+//     they have 10 seconds to end; what they bring is given back. If a claim is in
+//     doubt, the session's claims are then listed a last time.
+//  8. The session ends, last: until then it answers for what was still running, and
 //     a claim under an ended session counts as a failed run.
 //
 // If runs are left that did not return, the session is not ended. They still hold
 // their claims, and giving those back would let a second run start beside each of
 // them; the process is about to end, and its TTL does the rest. Run's error names
-// them.
+// them. Nor is it ended while a Claim or such a creation is not answered, which
+// Run's error says: an operation that is stored as claimed after Run has returned
+// is released at once, if the process lasts, and otherwise its run is lost with the
+// session's TTL.
 //
 // # Sweeps
 //

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/longrun-dev/longrun"
@@ -222,42 +221,6 @@ func TestDrain_SessionLost(t *testing.T) {
 		}
 		if took := time.Since(began); took > 12*time.Second {
 			t.Errorf("the drain took %v, want the runs to stop with the session", took)
-		}
-	})
-}
-
-// A create that hangs with a slot of ours does not hold up the drain for ever,
-// and what it stored is taken back.
-func TestDrain_CreateHangs(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *system) {
-		longrun.Handle(s.Service, work, succeed)
-		drain := s.begin(runner.Options{})
-		other := s.newProcess()
-		longrun.Handle(other.Service, work, succeed)
-		other.begin(runner.Options{})
-		s.store.Inject(storetest.Fault{On: storetest.OnCreate, Outcome: storetest.Committed, Hang: true})
-		started := make(chan error, 1)
-		go func() {
-			_, err := longrun.Start(t.Context(), s.Service, work, wrapperspb.String(""), longrun.StartOptions{})
-			started <- err
-		}()
-		synctest.Wait()
-		began := time.Now()
-		if err := drain(); err != nil {
-			t.Errorf("Run = %v, want nil", err)
-		}
-		if took := time.Since(began); took != runner.DefaultGrace+runner.StopGrace {
-			t.Errorf("the drain took %v, want both graces", took)
-		}
-		if err := <-started; longrun.CodeOf(err) != codes.Unavailable {
-			t.Errorf("Start = %v, want UNAVAILABLE", err)
-		}
-		page, err := s.records.List(t.Context(), longrun.Query{Parent: "-", Limit: 2})
-		if err != nil || len(page.Operations) != 1 {
-			t.Fatalf("List = %d operations, %v; want 1", len(page.Operations), err)
-		}
-		if got := s.done(page.Operations[0]); got.State != longrun.Succeeded || got.Claim.Attempt != 2 {
-			t.Errorf("%v, attempt %d; want SUCCEEDED, 2: by the other process", got.State, got.Claim.Attempt)
 		}
 	})
 }

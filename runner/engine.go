@@ -26,7 +26,7 @@ const (
 // An engine is one call of Run: a session at a time, its claims, their runs.
 //
 // Its goroutines are one for each of: beats, lists of claims, claims, reports,
-// sweeps; and one for each run.
+// sweeps; one for each run, and one for each report that is under way.
 type engine struct {
 	svc     *longrun.Service
 	work    *longrun.Work
@@ -39,7 +39,7 @@ type engine struct {
 	claimable  chan struct{} // holds one: it may be worth while to claim
 	listable   chan struct{} // holds one: a list of the session's claims may begin
 	reportable chan struct{} // holds one: there is a new report
-	eased      chan struct{} // holds one: a run or a call has ended
+	eased      chan struct{} // holds one: a run, a call or all lists have ended
 	over       chan struct{} // closed when the drain has ended: nothing is tried again
 
 	mu       sync.Mutex // guards what follows, and sessions and runs
@@ -78,11 +78,18 @@ func (e *engine) run(ctx context.Context) error {
 	}
 	begin, stop := context.WithCancel(life) // ends when the drain begins
 	defer stop()
+	listing, unlist := context.WithCancel(life) // ends before the last list of the drain
+	defer unlist()
+	unlisted := make(chan struct{})
 
 	var loops sync.WaitGroup
 	withdraw := func() {}
 	loops.Go(func() { e.keepSession(begin, life, s) })
-	loops.Go(func() { e.keepListing(life) })
+	loops.Go(func() {
+		e.keepListing(listing, life)
+		close(unlisted)
+		raise(e.eased)
+	})
 	loops.Go(func() { e.keepReporting(life) })
 	loops.Go(func() { e.keepSweeping(begin) })
 	if len(e.methods) > 0 {
@@ -91,8 +98,8 @@ func (e *engine) run(ctx context.Context) error {
 	}
 
 	<-ctx.Done()
-	left := e.drain(func() { withdraw(); stop() })
-	e.settle(life)
+	e.drain(func() { withdraw(); stop() })
+	left := e.settle(context.WithoutCancel(ctx), unlist, unlisted)
 	end()
 	loops.Wait()
 	close(e.over)

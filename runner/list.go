@@ -7,15 +7,15 @@ import (
 	"github.com/longrun-dev/longrun"
 )
 
-// keepListing lists the session's claims whenever that is wanted, until ctx ends.
-func (e *engine) keepListing(ctx context.Context) {
-	for {
+// keepListing lists the session's claims whenever that is wanted, until listing
+// ends. A list that is under way then is not cut short, unless life ends too.
+func (e *engine) keepListing(listing, life context.Context) {
+	for listing.Err() == nil {
 		select {
-		case <-ctx.Done():
-			return
+		case <-listing.Done():
 		case <-e.listable:
+			e.list(life)
 		}
-		e.list(ctx)
 	}
 }
 

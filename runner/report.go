@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/longrun-dev/longrun"
@@ -29,15 +30,26 @@ func (e *engine) noteReport(r *run) {
 	}
 }
 
-// keepReporting sends what runs report until ctx ends: the first report of a run
-// at once, later ones a second apart, of which the latest wins. The last one
-// travels with the run's end.
+// keepReporting sends what runs report until ctx ends, and returns when all calls
+// were answered: the first report of a run at once, later ones a second apart, of
+// which the latest wins. The last one travels with the run's end. A report that is
+// not answered holds up its own run only, as long as there are places.
 func (e *engine) keepReporting(ctx context.Context) {
+	var calls sync.WaitGroup
+	defer calls.Wait()
+	places := make(chan struct{}, reportsAtOnce)
 	timer := time.NewTimer(reportInterval)
 	defer timer.Stop()
 	for {
 		due, next := e.dueReports()
-		e.report(ctx, due)
+		for _, r := range due {
+			places <- struct{}{} // each call ends with ctx, or in callTimeout
+			calls.Go(func() {
+				defer func() { <-places }()
+				e.reportRun(ctx, r)
+				e.reported(r)
+			})
+		}
 		timer.Reset(next)
 		select {
 		case <-ctx.Done():
@@ -48,13 +60,17 @@ func (e *engine) keepReporting(ctx context.Context) {
 	}
 }
 
-// dueReports returns the runs whose report is due, and when to look again.
+// dueReports returns the runs whose report is due, and when to look again. A run
+// has one report under way at a time, so that none overtakes a later one.
 func (e *engine) dueReports() (due []*run, next time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := e.now()
 	next = reportInterval
 	for r := range e.dirty {
+		if r.sending {
+			continue
+		}
 		if wait := reportInterval - now.since(r.reported); r.reports > 0 && wait > 0 {
 			next = min(next, wait)
 			continue
@@ -62,24 +78,20 @@ func (e *engine) dueReports() (due []*run, next time.Duration) {
 		delete(e.dirty, r)
 		r.reported = now
 		r.reports++
+		r.sending = true
 		due = append(due, r)
 	}
 	return due, next
 }
 
-// report sends the reports of these runs, some at a time, and returns when all
-// were answered.
-func (e *engine) report(ctx context.Context, runs []*run) {
-	var calls sync.WaitGroup
-	places := make(chan struct{}, reportsAtOnce)
-	for _, r := range runs {
-		places <- struct{}{}
-		calls.Go(func() {
-			defer func() { <-places }()
-			e.reportRun(ctx, r)
-		})
+// reported notes that r's report is not under way any more.
+func (e *engine) reported(r *run) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r.sending = false
+	if e.dirty[r] {
+		raise(e.reportable)
 	}
-	calls.Wait()
 }
 
 func (e *engine) reportRun(ctx context.Context, r *run) {
@@ -95,6 +107,9 @@ func (e *engine) reportRun(ctx context.Context, r *run) {
 		e.keepReport(r, nil)
 	case errors.Is(err, longrun.ErrClaimLost):
 		r.stop(longrun.ErrClaimLost)
+	case longrun.CodeOf(err) == codes.InvalidArgument:
+		// It would be refused again: what the starter has set made it too large.
+		e.dropReport(r, err)
 	default:
 		if e.keepReport(r, metadata) {
 			e.log.Warn("progress not reported", "operation", r.op.Name().String(), "method", r.op.Method, "attempt", r.op.Claim.Attempt, "err", err)
@@ -111,6 +126,18 @@ func (e *engine) takeReport(r *run) *anypb.Any {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return r.unsent
+}
+
+// dropReport forgets a report that the service refuses, and logs the first of the
+// run.
+func (e *engine) dropReport(r *run, err error) {
+	e.mu.Lock()
+	first := !r.refused
+	r.unsent, r.refused = nil, true
+	e.mu.Unlock()
+	if first {
+		e.log.Warn("progress refused", "operation", r.op.Name().String(), "method", r.op.Method, "attempt", r.op.Claim.Attempt, "err", err)
+	}
 }
 
 // keepReport keeps metadata that was not taken for another try, and nil when it

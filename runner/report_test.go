@@ -2,6 +2,8 @@ package runner_test
 
 import (
 	"context"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,7 +103,7 @@ func TestReport_ClaimLost(t *testing.T) {
 	})
 }
 
-// Many runs report through one goroutine, each in time.
+// Many runs report at the same time, each in time.
 func TestReport_ManyRuns(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *system) {
 		hold := make(chan struct{})
@@ -128,6 +130,100 @@ func TestReport_ManyRuns(t *testing.T) {
 			if err != nil || len(m.Warnings) != 1 {
 				t.Fatalf("metadata = %v, %v; want the warning", m, err)
 			}
+		}
+	})
+}
+
+// A report that hangs delays its own run only, and is not overtaken there.
+func TestReport_OneHangs(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *system) {
+		longrun.Handle(s.Service, work, func(ctx context.Context, _ *text, run *longrun.Run[*meta]) (*text, error) {
+			for i := int64(1); ctx.Err() == nil; i++ {
+				run.Progress(&meta{Progress: &longrunpb.Progress{CompletedUnits: i}})
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil, ctx.Err()
+		})
+		s.store.Inject(storetest.Fault{On: storetest.OnUpdate, Hang: true})
+		s.begin(runner.Options{})
+		slow := s.start(work, longrun.StartOptions{})
+		synctest.Wait()
+		other := s.start(work, longrun.StartOptions{})
+		time.Sleep(5 * time.Second)
+		if got := units(t, s.get(other)); got < 39 || got > 51 {
+			t.Errorf("units = %d after 5 seconds, want what was a second ago or less", got)
+		}
+		if got := units(t, s.get(slow)); got != 0 {
+			t.Errorf("units = %d, want 0 while the report hangs", got)
+		}
+		time.Sleep(7 * time.Second)
+		if got := units(t, s.get(slow)); got < 100 {
+			t.Errorf("units = %d when the report has failed, want the latest", got)
+		}
+		if n := len(s.log.lines("progress not reported")); n != 1 {
+			t.Errorf("%d lines in the log, want 1", n)
+		}
+	})
+}
+
+// No more than 32 reports of all runs are under way together.
+func TestReport_AtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *system) {
+		var lag atomic.Int64
+		s.calls.lag = func() time.Duration { return time.Duration(lag.Load()) }
+		report := make(chan struct{})
+		longrun.Handle(s.Service, work, func(ctx context.Context, _ *text, run *longrun.Run[*meta]) (*text, error) {
+			<-report
+			run.Progress(&meta{})
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		s.begin(runner.Options{})
+		for range 80 {
+			s.start(work, longrun.StartOptions{})
+		}
+		synctest.Wait()
+		lag.Store(int64(time.Second))
+		close(report)
+		for _, want := range []int64{32, 64, 80} {
+			synctest.Wait()
+			if got := s.calls.updates.Load(); got != want {
+				t.Errorf("%d reports were sent, want %d", got, want)
+			}
+			time.Sleep(2 * time.Second)
+		}
+	})
+}
+
+// A report that is too large with what the starter has set is refused: it is
+// dropped and logged once, and smaller ones after it are kept.
+func TestReport_Refused(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *system) {
+		m := method{Name: "work"}
+		longrun.Handle(s.Service, m, func(_ context.Context, _ *text, run *longrun.Run[*meta]) (*text, error) {
+			for range 2 {
+				run.Progress(&meta{StatusMessage: strings.Repeat("x", longrun.MaxMetadataBytes-500)})
+				time.Sleep(30 * time.Second)
+			}
+			run.Progress(&meta{Progress: &longrunpb.Progress{CompletedUnits: 7}})
+			time.Sleep(time.Minute)
+			return nil, nil
+		})
+		s.begin(runner.Options{})
+		op := s.start(m, longrun.StartOptions{Target: strings.Repeat("t", longrun.MaxTargetBytes)})
+		time.Sleep(50 * time.Second)
+		if n := s.calls.updates.Load(); n != 2 {
+			t.Errorf("%d updates, want 2: each report once", n)
+		}
+		if n := len(s.log.lines("level=WARN", "progress refused", op.Name().String())); n != 1 {
+			t.Errorf("%d lines in the log, want 1", n)
+		}
+		time.Sleep(20 * time.Second)
+		if got := units(t, s.get(op)); got != 7 {
+			t.Errorf("units = %d, want 7", got)
+		}
+		if got := s.done(op).State; got != longrun.Succeeded {
+			t.Errorf("State = %v, want SUCCEEDED", got)
 		}
 	})
 }

@@ -22,7 +22,9 @@ type run struct {
 	task     *longrun.Task // not nil once the handler has begun
 	reported moment        // when a report was last sent
 	reports  int           // how many were
+	sending  bool          // one is under way
 	unsent   *anypb.Any    // a report that was not answered
+	refused  bool          // it was logged that one was refused
 }
 
 // adoptLocked takes charge of an operation that is claimed by the session.

@@ -33,8 +33,9 @@ func New(svc *longrun.Service, opts Options) (*Runner, error) {
 
 // Run works until ctx ends, and then drains: see the package comment for the
 // order. It returns nil when everything was brought to its end or given back, and
-// otherwise an error that names the operations whose runs did not return; their
-// goroutines are left behind.
+// otherwise an error that names the operations whose runs did not return, whose
+// goroutines are left behind, or says that the session was not ended because calls
+// that may claim for it were not answered.
 //
 // An error before ctx ends says that the runner could not begin: a method without
 // a handler, or a session that the service refuses. A store that is away is no

@@ -187,6 +187,7 @@ func (e *engine) lose(s *session) {
 	for _, r := range s.claims {
 		r.stop(longrun.ErrClaimLost)
 	}
+	raise(e.eased) // nobody waits for its calls any more
 	e.log.Warn("session lost", "session", s.id, "runs", len(s.claims))
 }
 

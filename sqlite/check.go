@@ -168,6 +168,9 @@ func (k *checker) run(c *conn) error {
 	if err != nil {
 		return err
 	}
+	if err := k.schema(c); err != nil || len(k.problems) > 0 {
+		return err
+	}
 	for _, i := range invariants {
 		err := c.query(i.query, nil, func(stmt *sqlite.Stmt) error {
 			k.add(i.text, stmt.ColumnText(0))
@@ -178,6 +181,60 @@ func (k *checker) run(c *conn) error {
 		}
 	}
 	return k.records(c)
+}
+
+const sqlSchema = `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE tbl_name LIKE 'longrun\_%' ESCAPE '\' AND sql IS NOT NULL`
+
+// schema compares our tables and indexes with those of a new file.
+func (k *checker) schema(c *conn) error {
+	want, err := newSchema()
+	if err != nil {
+		return err
+	}
+	got, err := c.schema()
+	if err != nil {
+		return err
+	}
+	for name, sql := range want {
+		if got[name] != sql {
+			k.add("%s is not there, or is not ours", name)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			k.add("%s is not ours", name)
+		}
+	}
+	if n, err := c.number(`SELECT count(*) FROM longrun_clock`); err != nil || n != 1 {
+		k.add("longrun_clock has lost its row")
+	}
+	return nil
+}
+
+// newSchema returns the schema of a new file.
+func newSchema() (map[string]string, error) {
+	all, err := migrate.Read(migrationFiles, "migration")
+	if err != nil {
+		return nil, err
+	}
+	c, err := openConn(":memory:", sqlite.OpenReadWrite|sqlite.OpenCreate)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	if _, err := migrate.Up(all, 0, c.migrate); err != nil {
+		return nil, err
+	}
+	return c.schema()
+}
+
+func (c *conn) schema() (map[string]string, error) {
+	found := map[string]string{}
+	err := c.query(sqlSchema, nil, func(stmt *sqlite.Stmt) error {
+		found[stmt.ColumnText(0)] = stmt.ColumnText(1)
+		return nil
+	})
+	return found, err
 }
 
 const sqlEverything = `SELECT ` + recordColumns + `, o.session, o.deadline_time, o.conflict_key` + recordTables

@@ -17,7 +17,8 @@ const (
 )
 
 // Expire removes or empties done operations past their time, oldest first, and
-// forgets old sessions, in small commits. See [longrun.Store]. When one of them
+// forgets old sessions, in small commits. When it has dealt with fewer than n, it
+// also looks for conflict keys without a holder. See [longrun.Store]. When one of them
 // fails, the number of what was done before comes beside the error.
 func (s *Store) Expire(ctx context.Context, n int) (int, error) {
 	if err := s.begin(ctx, "expire"); err != nil {
@@ -33,6 +34,12 @@ func (s *Store) Expire(ctx context.Context, n int) (int, error) {
 		if c.done < c.n {
 			break
 		}
+	}
+	if done == n {
+		return done, nil
+	}
+	if err := s.rescueKeys(ctx); err != nil {
+		return done, err
 	}
 	if len(s.live.forgettable(s.clock.now().Add(-sessionRetention), 1)) == 0 {
 		return done, nil

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/longrun-dev/longrun/internal/migrate"
 	"google.golang.org/grpc/codes"
@@ -62,6 +63,10 @@ func readHeader(verb, file string) (header, error) {
 	}
 	if !info.Mode().IsRegular() {
 		return header{}, openError(verb, codes.FailedPrecondition, file, "is not a file")
+	}
+	// The lock is of a name. Another name of the same file would have another.
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
+		return header{}, openError(verb, codes.FailedPrecondition, file, "has more than one name (a hard link), and a server may have it open by another")
 	}
 	if info.Size() == 0 {
 		return header{empty: true}, nil
@@ -153,7 +158,17 @@ func (c *conn) inspect(verb, file string, all []migrate.Migration) error {
 // upgrade brings the schema up to date. A new file gets its application id in
 // the commit that makes the first tables, before there is a log, so that a crash
 // leaves an empty file or one of ours.
+//
+// Only its owner can read a new file, as it holds requests and results; what
+// SQLite puts beside it is as the file is.
 func upgrade(file string, all []migrate.Migration) error {
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
 	c, err := openConn(file, sqlite.OpenReadWrite|sqlite.OpenCreate, "synchronous = FULL")
 	if err != nil {
 		return err

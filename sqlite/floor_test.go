@@ -141,11 +141,10 @@ func released(op *longrun.Operation, now time.Time) (*longrun.Operation, error) 
 	return op.EndRun(longrun.RunEnd{Claim: op.Claim, Kind: longrun.RunReleased}, now)
 }
 
-// wantFound opens a copy of the file as it is, as after a crash, and compares what
-// is found to have been running.
-func (f *floorTest) wantFound(t *testing.T, file string) {
+// copyAsIs copies a database that is in use, as a crash would leave it behind.
+func copyAsIs(t *testing.T, file string) (twin string) {
 	t.Helper()
-	twin := filepath.Join(t.TempDir(), "twin.db")
+	twin = filepath.Join(t.TempDir(), "twin.db")
 	for _, end := range []string{"", "-wal"} {
 		body, err := os.ReadFile(file + end)
 		if err != nil {
@@ -155,6 +154,14 @@ func (f *floorTest) wantFound(t *testing.T, file string) {
 			t.Fatal(err)
 		}
 	}
+	return twin
+}
+
+// wantFound opens a copy of the file as it is, as after a crash, and compares what
+// is found to have been running.
+func (f *floorTest) wantFound(t *testing.T, file string) {
+	t.Helper()
+	twin := copyAsIs(t, file)
 	wantSound(t, twin)
 	s := openTest(t, twin, Options{})
 	due, err := s.Due(t.Context(), longrun.Contact{}, 10_000)

@@ -49,10 +49,19 @@ func (w *writer) passKey(r *record) error {
 	if next, err = w.current(next); err != nil {
 		return err
 	}
-	if err := w.hold(next); err != nil {
+	return w.promote(next)
+}
+
+// promote makes r the holder of its key, which is free, and ready.
+func (w *writer) promote(r *record) error {
+	if err := w.hold(r); err != nil {
 		return err
 	}
-	return w.put(next, newRecord(next.op.MakeReady(w.now())))
+	op := r.op.MakeReady(w.now())
+	if op == r.op {
+		return nil
+	}
+	return w.put(r, newRecord(op))
 }
 
 // current returns the record that stands for a row just read, so that the cache

@@ -70,6 +70,13 @@ func (c claim) held() longrun.Held { return longrun.Held{Name: c.name, Attempt: 
 
 func (s *session) alive() bool { return s != nil && s.known && s.row.gone.IsZero() }
 
+// renewLocked notes a beat. A commit may bring an older one than came meanwhile.
+func (s *session) renewLocked(beat time.Time) {
+	if beat.After(s.beat) {
+		s.beat = beat
+	}
+}
+
 // at returns the session, and makes room for one of which only claims are known.
 func (l *live) atLocked(id longrun.SessionID) *session {
 	s := l.sessions[id]
@@ -145,19 +152,25 @@ func (l *live) publish(puts []put, sessions []sessionPut) {
 		s := l.atLocked(p.id)
 		s.known, s.row, s.moving = !p.gone, p.next, false
 		if p.open {
-			s.beat = p.beat
+			s.renewLocked(p.beat)
 		}
 		l.tidyLocked(p.id, s)
 	}
 }
 
 // quickBeat answers a beat that changes nothing durable. It reports whether it
-// could.
+// could. If not, the beat has renewed its session all the same, and what becomes
+// of it is the writer's business: a session that the writer is about to mark is
+// not alive when that is published, however late it beat.
 func (l *live) quickBeat(b longrun.Session, now time.Time) (longrun.Beat, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.sessions[b.ID]
-	if !s.alive() || s.moving || b.TTL <= 0 || b.Closed > s.row.closed {
+	if !s.alive() || b.TTL <= 0 {
+		return longrun.Beat{}, false
+	}
+	s.renewLocked(now)
+	if s.moving || b.Closed > s.row.closed {
 		return longrun.Beat{}, false
 	}
 	held := heldSet(b.Held)
@@ -166,7 +179,6 @@ func (l *live) quickBeat(b longrun.Session, now time.Time) (longrun.Beat, bool) 
 			return longrun.Beat{}, false
 		}
 	}
-	s.beat = now
 	return longrun.Beat{Stop: stops(s.claims, b.Held, now), Time: now, TTL: s.row.ttl}, true
 }
 
@@ -200,17 +212,23 @@ func stops(claims map[longrun.ID]claim, held []longrun.Held, now time.Time) []lo
 	return all
 }
 
-// overdue returns the sessions that are dead by c.
-func (l *live) overdue(c longrun.Contact) []longrun.SessionID {
+// overdue returns up to n sessions that are dead by c, those that hold claims
+// first.
+func (l *live) overdue(c longrun.Contact, n int) []longrun.SessionID {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var ids []longrun.SessionID
+	var holding, idle []longrun.SessionID
 	for id, s := range l.sessions {
-		if s.alive() && c.Dead(s.beat, s.row.ttl) {
-			ids = append(ids, id)
+		switch {
+		case !s.alive() || !c.Dead(s.beat, s.row.ttl):
+		case len(s.claims) > 0:
+			holding = append(holding, id)
+		default:
+			idle = append(idle, id)
 		}
 	}
-	return ids
+	all := append(holding, idle...)
+	return all[:max(0, min(n, len(all)))]
 }
 
 // judge returns the row of a session if it is still dead by c, and takes it into

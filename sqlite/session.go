@@ -42,8 +42,10 @@ func (w *writer) forgetSession(id longrun.SessionID) error {
 // Beat opens, renews or ends a session. See [longrun.Store].
 //
 // A beat that renews and changes nothing else is answered from memory: the
-// store's owner is alone, so nobody could learn of it from the disk. The beat
-// that ends a session is answered with nothing but the time.
+// store's owner is alone, so nobody could learn of it from the disk. Any other
+// renews in memory when it comes, so that a disk that stands still kills no
+// session that beats. The beat that ends a session is answered with nothing but
+// the time.
 func (s *Store) Beat(ctx context.Context, b longrun.Session) (longrun.Beat, error) {
 	if err := s.begin(ctx, "beat"); err != nil {
 		return longrun.Beat{}, err
@@ -127,13 +129,14 @@ func (w *writer) releaseClosed(b longrun.Session, now time.Time) error {
 	return nil
 }
 
-// Due marks dead sessions and returns what needs a decision, oldest operation
-// first. See [longrun.Store].
+// Due marks up to n dead sessions and returns what needs a decision, oldest
+// operation first. See [longrun.Store]. Those that hold claims come first: when
+// Due returns fewer than n operations, all that is left to mark holds nothing.
 func (s *Store) Due(ctx context.Context, c longrun.Contact, n int) ([]longrun.Overdue, error) {
 	if err := s.begin(ctx, "due"); err != nil {
 		return nil, err
 	}
-	if ids := s.live.overdue(c); len(ids) > 0 {
+	if ids := s.live.overdue(c, n); len(ids) > 0 {
 		judge := &judgeChange{outcome: outcome{verb: "due"}, ids: ids, contact: c}
 		if _, err := s.write(ctx, judge, len(ids)*16); err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 // Options configures a Store. The zero Options is ready for use.
 type Options struct {
 	// Log hears of what nobody asked for and nobody is told: a checkpoint that
-	// did not work, a rollback that failed. Nil means slog.Default().
+	// did not work, a rollback that failed, a conflict key without a holder. Nil means slog.Default().
 	Log *slog.Logger
 
 	// CacheBytes is about how much memory recent operations may take, so that
@@ -49,6 +49,7 @@ type Store struct {
 	queue       *groupcommit.Queue[change]
 	checkpoints *checkpointer
 	writer      *writer
+	rescue      rescue
 
 	done  chan struct{} // closed by Close
 	wrote chan struct{} // closed when the writer has ended

@@ -66,6 +66,7 @@ type writer struct {
 	bytes    int // about how much they wrote
 
 	ceiling time.Time // as stored: no later time is on disk
+	raised  time.Time // the ceiling that the open transaction stores; zero where it stores none
 	floor   floor     // which running rows are in the index of sessions
 	authors bool      // an author's function runs: see authorize
 	hot     []byte    // for packing
@@ -271,6 +272,7 @@ func (w *writer) reset() {
 	w.forget(0, 0)
 	w.writes, w.bytes = 0, 0
 	w.floor.stored = 0
+	w.raised = time.Time{}
 }
 
 // forget drops all but the first so many puts and session puts.
@@ -292,7 +294,9 @@ func (w *writer) forget(puts, sessions int) {
 }
 
 // raiseCeiling stores a new ceiling of the clock when this transaction holds a
-// time that is past the stored one.
+// time that is past the stored one. Until it was committed the old one counts: a
+// COMMIT of unknown outcome may leave a higher ceiling on disk than the writer
+// knows, never a lower one.
 func (w *writer) raiseCeiling() error {
 	last := w.s.clock.latest()
 	if w.writes == 0 || !last.After(w.ceiling) {
@@ -307,9 +311,7 @@ func (w *writer) raiseCeiling() error {
 		stmt.BindInt64(2, w.floor.stored)
 	})
 	if err == nil {
-		// If this commit fails, the next one may find the ceiling lower than it
-		// thinks, but no time of this commit is on disk either.
-		w.ceiling = ceiling
+		w.raised = ceiling
 	}
 	return err
 }
@@ -326,6 +328,9 @@ func (w *writer) doubt(in bool) {
 
 // publish shows what was committed.
 func (w *writer) publish() {
+	if !w.raised.IsZero() {
+		w.ceiling = w.raised
+	}
 	w.s.cache.publish(w.puts)
 	w.s.live.publish(w.puts, w.sessions)
 	w.s.watchers.publish(w.puts)

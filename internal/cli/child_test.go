@@ -163,12 +163,12 @@ func TestAttend(t *testing.T) {
 		{"deaf", "trap '' TERM; echo begun; while :; do sleep 0.05; done",
 			func(r *running) { r.notices <- cancelled }, 10 * time.Millisecond, 137, "has not ended within 10ms: SIGKILL"},
 		{"lost", "echo begun; sleep 0.2; exit 4",
-			func(r *running) { r.notices <- lost; r.notices <- lost }, time.Hour, 4, "the command is left to finish"},
+			func(r *running) { r.told(lost) }, time.Hour, 4, "the command is left to finish"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			talk := newScreen()
-			r := &running{a: &app{err: talk}, s: &session{name: "operations/x"}, notices: make(chan notice, 8), signals: make(chan os.Signal), grace: tt.grace}
+			r := &running{a: &app{err: talk}, s: &session{name: "operations/x"}, notices: make(chan notice, 8), over: make(chan struct{}), signals: make(chan os.Signal), grace: tt.grace}
 			var out *screen
 			r.child, out = start(t, nil, tt.script)
 			out.await(t, "begun")

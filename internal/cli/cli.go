@@ -172,7 +172,7 @@ func flagProblem(cmd *cobra.Command, args []string, err error) error {
 	}
 	name := unknown.GetSpecifiedName()
 	if len(name) == 1 {
-		return usageProblem(fmt.Sprintf("longrun %s has no flag -%s", cmd.Name(), name), see)
+		return usageProblem(fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), name), see)
 	}
 	msg := fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), name)
 	near := nearFlag(cmd, name)

@@ -9,7 +9,7 @@ import (
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc/codes"
+	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -111,7 +111,7 @@ func errorCode(op *longrunningpb.Operation) string {
 	if op.GetError() == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d %v", op.GetError().GetCode(), codes.Code(op.GetError().GetCode()))
+	return fmt.Sprintf("%d %s", op.GetError().GetCode(), code.Code(op.GetError().GetCode()))
 }
 
 func nonzero(n int64) string {

@@ -62,17 +62,18 @@ type running struct {
 	s       *session
 	child   *child
 	tail    tail
-	notices chan notice
+	notices chan notice   // all but lost; may drop what people can do without
+	over    chan struct{} // closed when lost was heard, which comes once
 	signals chan os.Signal
 
-	interrupted bool       // a signal has come
-	stopped     bool       // the command was told to stop
-	lost        bool       // the operation is not ours any more
-	cancelDone  chan error // answers the cancel of an interrupt
+	interrupted bool          // a signal has come
+	stopped     bool          // the command was told to stop
+	saidLost    bool          // people were told that the operation is lost
+	cancelDone  chan struct{} // closed when the cancel of an interrupt has returned
 }
 
 func (a *app) run(cmd *cobra.Command, r *running) error {
-	r.a, r.notices = a, make(chan notice, 8)
+	r.a, r.notices, r.over = a, make(chan notice, 8), make(chan struct{})
 	r.signals = make(chan os.Signal, 4)
 	signal.Notify(r.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(r.signals)
@@ -97,6 +98,9 @@ func (a *app) run(cmd *cobra.Command, r *running) error {
 	defer func() {
 		stop()
 		<-beaten
+		if r.cancelDone != nil {
+			<-r.cancelDone
+		}
 	}()
 	return r.work(ctx)
 }
@@ -125,12 +129,7 @@ func (r *running) open(ctx context.Context, c *client) error {
 	if r.s, err = openSession(ctx, c); err != nil {
 		return notRun(c.explain(err, "run", ""))
 	}
-	r.s.told = func(n notice) {
-		select {
-		case r.notices <- n:
-		default: // eight are waiting: it is repeated, or was about contact
-		}
-	}
+	r.s.told = r.told
 	dir, err := os.Getwd()
 	if err != nil {
 		dir = ""
@@ -144,6 +143,19 @@ func (r *running) open(ctx context.Context, c *client) error {
 		return notRun(c.explain(err, "run", ""))
 	}
 	return nil
+}
+
+// told passes on a notice of the session. It does not wait for people to have read
+// the last one: who waits does not beat.
+func (r *running) told(n notice) {
+	if n == lost {
+		close(r.over)
+		return
+	}
+	select {
+	case r.notices <- n:
+	default: // eight are waiting: a cancellation is repeated, the others are about contact
+	}
 }
 
 // notRun gives a problem the exit status of run itself.
@@ -215,6 +227,8 @@ func (r *running) attend(ctx context.Context) {
 			if n == cancelled {
 				stop()
 			}
+		case <-r.news():
+			r.hear(lost)
 		}
 	}
 }
@@ -222,8 +236,29 @@ func (r *running) attend(ctx context.Context) {
 // interrupt cancels the operation because of a signal.
 func (r *running) interrupt(ctx context.Context) {
 	r.interrupted = true
-	r.cancelDone = make(chan error, 1)
-	go func() { r.cancelDone <- r.s.cancel(ctx) }()
+	r.cancelDone = make(chan struct{})
+	go func() {
+		defer close(r.cancelDone)
+		_ = r.s.cancel(ctx) // without it the run ends as one that has failed
+	}()
+}
+
+// news is closed when the operation is lost and nobody was told so yet.
+func (r *running) news() <-chan struct{} {
+	if r.saidLost {
+		return nil
+	}
+	return r.over
+}
+
+// lost reports whether the session has heard that the operation is not ours any more.
+func (r *running) lost() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // hear says to people what the session has heard.
@@ -238,10 +273,8 @@ func (r *running) hear(n notice) {
 			r.a.talk("operation %q was cancelled: stopping the command", r.s.name)
 		}
 	case lost:
-		if !r.lost {
-			r.lost = true
-			r.a.talk("the server has given operation %q up; the command is left to finish", r.s.name)
-		}
+		r.saidLost = true
+		r.a.talk("the server has given operation %q up; the command is left to finish", r.s.name)
 	}
 }
 
@@ -280,7 +313,10 @@ func (r *running) tell(ctx context.Context, response *longrunpb.CommandResponse,
 	answered := make(chan error, 1)
 	go func() {
 		if r.cancelDone != nil {
-			<-r.cancelDone // a code 1 means something only of an operation that was cancelled
+			select {
+			case <-r.cancelDone: // a code 1 means something only of an operation that was cancelled
+			case <-ctx.Done(): // the server is away for the cancel too
+			}
 		}
 		answered <- r.s.finish(ctx, response, fail)
 	}()
@@ -294,6 +330,8 @@ func (r *running) tell(ctx context.Context, response *longrunpb.CommandResponse,
 			} else {
 				r.hear(n)
 			}
+		case <-r.news():
+			r.hear(lost)
 		case <-r.signals:
 			stop()
 		}
@@ -311,7 +349,7 @@ func (r *running) untold(err error) error {
 	}
 	p := &problem{exit: exitLost, hint: "the operation ends by itself; what became of the command only its output says"}
 	switch {
-	case isLost(err) || r.lost && isStranger(err):
+	case isLost(err) || r.lost() && isStranger(err):
 		p.msg = fmt.Sprintf("the server has given operation %q up before the command ended", r.s.name)
 	case passes(err) || ctxEnded(err):
 		p.msg = fmt.Sprintf("the command has ended, and the server at %s was not there to be told", r.s.c.addr)

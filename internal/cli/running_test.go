@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"os"
 	"strings"
@@ -66,11 +67,10 @@ func teller(t *testing.T, d *desk) (*running, *screen) {
 	t.Helper()
 	talk := newScreen()
 	r := &running{
-		a: &app{err: talk}, s: d.open(t), notices: make(chan notice, 8), signals: make(chan os.Signal, 1), patience: 10 * time.Minute,
+		a: &app{err: talk}, s: d.open(t), notices: make(chan notice, 8), over: make(chan struct{}), signals: make(chan os.Signal, 1), patience: 10 * time.Minute,
 		child: &child{took: time.Second},
 	}
-	r.s.name = "operations/x"
-	r.s.told = func(n notice) { r.notices <- n }
+	r.s.name, r.s.told = "operations/x", r.told
 	return r, talk
 }
 
@@ -130,6 +130,73 @@ func TestTell_GivesUp(t *testing.T) {
 	})
 }
 
+// A Ctrl-C that meets an absent server must not make the run endless: the cancel goes
+// on and on, and patience ends it as it ends the rest, and so does the next signal.
+func TestTell_GivesUpTheCancel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{answer: func(method string, _ int) error {
+			if method == "cancel" || method == "finish" {
+				return status.Error(codes.Unavailable, "away")
+			}
+			return nil
+		}}
+		for _, tt := range []struct {
+			name   string
+			signal time.Duration // after which one comes
+			want   time.Duration
+		}{
+			{"patience", time.Hour, 3 * time.Second},
+			{"signal", time.Second, time.Second},
+		} {
+			r, _ := teller(t, d)
+			r.patience = 3 * time.Second
+			ctx, stop := context.WithCancel(t.Context())
+			r.interrupt(ctx)
+			begin := time.Now()
+			again := time.AfterFunc(tt.signal, func() { r.signals <- syscall.SIGINT })
+			// Without an end of its own, the wait would end with the bubble's context.
+			release := time.AfterFunc(time.Minute, stop)
+			_, fail := (&running{stopped: true}).result(143)
+			wantLost(t, r.tell(ctx, nil, fail), "was not there to be told")
+			if got := time.Since(begin); got != tt.want {
+				t.Errorf("%s: gave up after %v, want %v", tt.name, got, tt.want)
+			}
+			again.Stop()
+			release.Stop()
+			stop()
+			<-r.cancelDone
+		}
+	})
+}
+
+// That the operation is lost is heard, however much else waits to be heard: else the
+// refusal of its end would read as a mistake in it.
+func TestTell_LostBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gone, stranger := fault(t, codes.Aborted, "CLAIM_LOST", "over"), fault(t, codes.InvalidArgument, "INVALID_FIELD", "who")
+		d := &desk{answer: func(method string, n int) error {
+			switch {
+			case method == "finish":
+				return stranger
+			case method == "beat" && n > 20:
+				return gone
+			case method == "beat" && n%2 == 1:
+				return status.Error(codes.Unavailable, "restarting")
+			}
+			return nil
+		}}
+		r, talk := teller(t, d)
+		r.s.beats(t.Context()) // nobody listens meanwhile
+		if got := len(r.notices); got != cap(r.notices) {
+			t.Fatalf("%d notices wait, want %d", got, cap(r.notices))
+		}
+		wantLost(t, r.tell(t.Context(), &longrunpb.CommandResponse{}, nil), "has given operation \"operations/x\" up")
+		if got := strings.Count(talk.String(), "given operation"); got > 1 {
+			t.Errorf("said %d times that it is lost, want once at most:\n%s", got, talk)
+		}
+	})
+}
+
 // The server has given the operation up, or does not take the end.
 func TestTell_Refused(t *testing.T) {
 	for _, tt := range []struct {
@@ -154,7 +221,9 @@ func TestTell_Refused(t *testing.T) {
 					return nil
 				}}
 				r, _ := teller(t, d)
-				r.lost = tt.lost
+				if tt.lost {
+					r.told(lost)
+				}
 				wantLost(t, r.tell(t.Context(), nil, &statuspb.Status{Code: 2}), tt.msg)
 			})
 		})

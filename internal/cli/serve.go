@@ -47,6 +47,9 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if f.grpc == "" || f.http == "" {
 		return usageProblem("an address must not be empty", "an address is a host and a port, such as "+server.DefaultGRPC)
 	}
+	if f.store == "" {
+		return usageProblem("--store names no store", "a store is sqlite:FILE, such as "+server.DefaultStore)
+	}
 	if f.retention <= 0 {
 		return usageProblem("--retention must be positive", "30 days: --retention 720h")
 	}
@@ -62,12 +65,23 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 		return err
 	}
 	a.welcome(s, f.store)
-	go func() {
-		<-ctx.Done()
-		stop() // from here on a signal does what it does by default: it ends the process
+	return a.runUntil(ctx, stop, s.Run)
+}
+
+// runUntil runs a server until a signal ends ctx, and says so. unhook makes a signal
+// do what it does by default: it ends the process.
+func (a *app) runUntil(ctx context.Context, unhook func(), run func(context.Context) error) error {
+	said := make(chan struct{})
+	unsaid := context.AfterFunc(ctx, func() {
+		defer close(said)
+		unhook()
 		a.talk("stopping; once more stops at once")
-	}()
-	if err := s.Run(ctx); err != nil {
+	})
+	err := run(ctx)
+	if !unsaid() {
+		<-said
+	}
+	if err != nil {
 		return err
 	}
 	a.talk("stopped")

@@ -44,7 +44,7 @@ type session struct {
 	name  string // of the operation
 
 	away atomic.Bool  // the server does not answer
-	told func(notice) // hears what the server says; called by beats
+	told func(notice) // hears what the server says; called by beats and finish
 }
 
 // notice is what a session hears.
@@ -55,7 +55,7 @@ const (
 	serverAway notice = iota // lost contact
 	serverBack               // contact again, and the operation is still ours
 	cancelled                // somebody cancelled the operation
-	lost                     // the operation is not ours any more
+	lost                     // the operation is not ours any more; comes once, from beats, which end
 )
 
 // openSession registers with the server. That must work at once: a server that is

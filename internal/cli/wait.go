@@ -67,6 +67,9 @@ func (a *app) wait(cmd *cobra.Command, name string, timeout time.Duration) error
 	}
 	op, err := w.wait(ctx)
 	w.show.end()
+	if err != nil && timeout > 0 && over(ctx) && cmd.Context().Err() == nil {
+		return notEnded(name, timeout)
+	}
 	if err != nil {
 		return c.explain(err, "wait", name)
 	}
@@ -80,13 +83,24 @@ func (a *app) wait(cmd *cobra.Command, name string, timeout time.Duration) error
 func waitStatus(op *longrunningpb.Operation, timeout time.Duration) error {
 	switch {
 	case !op.GetDone():
-		return &problem{msg: fmt.Sprintf("operation %q has not ended within %v", op.GetName(), timeout), exit: exitTimeout}
+		return notEnded(op.GetName(), timeout)
 	case outcome(op) == "CANCELLED":
 		return &quiet{exit: exitCancelled}
 	case outcome(op) == "FAILED":
 		return &quiet{exit: exitFailed}
 	}
 	return nil
+}
+
+func notEnded(name string, timeout time.Duration) error {
+	return &problem{msg: fmt.Sprintf("operation %q has not ended within %v", name, timeout), exit: exitTimeout}
+}
+
+// over reports whether ctx has ended, or ends so soon that a call that failed has
+// failed for that.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && time.Until(deadline) < 50*time.Millisecond
 }
 
 // shower shows how far an operation is.
@@ -121,7 +135,8 @@ func (w *waiter) wait(ctx context.Context) (op *longrunningpb.Operation, err err
 		case err == nil:
 			op = next
 			w.note(false)
-		case ctx.Err() != nil:
+		case over(ctx):
+			<-ctx.Done()
 			return op, nil
 		case !passes(err):
 			return nil, err

@@ -37,7 +37,7 @@
 //
 // A message is received up to 4 MiB, which fits a payload of 3 MiB with all that
 // goes with it. There are at most 4,096 connections on each face, and 10,000 calls
-// at a time on a gRPC connection; beyond, they wait. A client may send a keepalive
+// at a time on a gRPC connection; beyond, they wait. A header has 64 KiB at most. A client may send a keepalive
 // ping every 10 seconds, and is let go when it leaves one of ours unanswered for 20
 // seconds.
 package server

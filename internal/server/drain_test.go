@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/internal/server"
 	"github.com/longrun-dev/longrun/longrunpb"
 	"github.com/longrun-dev/longrun/sqlite"
@@ -37,14 +38,34 @@ func build(t *testing.T, file string) *house {
 		t.Fatalf("open store: %v", err)
 	}
 	l := bufconn.Listen(1 << 20)
+	h := run(t, store, l, nil)
+	h.conn = dial(t, "passthrough:///bubble", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	return h
+}
+
+// buildFaces is build with a new store and both faces, and no connection.
+func buildFaces(t *testing.T, l, web *bufconn.Listener) *house {
+	t.Helper()
+	store, err := sqlite.Open(filepath.Join(t.TempDir(), "longrun.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatalf("open store: %v", err)
+	}
+	return run(t, store, l, web)
+}
+
+// run runs a server on the listeners; no web is no HTTP.
+func run(t *testing.T, store longrun.Store, l, web net.Listener) *house {
+	t.Helper()
 	s, err := server.OpenOn(store, l, server.Options{Simulator: server.On})
 	if err != nil {
 		t.Fatalf("assemble: %v", err)
 	}
+	if web != nil {
+		s.ServeHTTPOn(web)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	h := &house{s: s, stop: stop, ran: make(chan error, 1)}
 	go func() { h.ran <- s.Run(ctx) }()
-	h.conn = dial(t, "passthrough:///bubble", grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
 	return h
 }
 
@@ -168,6 +189,35 @@ func TestRun_CutsOff(t *testing.T) {
 		}
 		if took := time.Since(begin); took < server.StopTimeout || took > server.StopTimeout+10*time.Second {
 			t.Errorf("the drain took %v, want %v and a little", took, server.StopTimeout)
+		}
+	})
+}
+
+// Half a request, of which the rest does not come, holds a drain up for StopTimeout at
+// most, and is no failure of it.
+func TestRun_CutsHTTPOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web := bufconn.Listen(1 << 20)
+		h := buildFaces(t, bufconn.Listen(1<<20), web)
+		conn, err := web.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write([]byte("GET /healthz HT")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		h.stop()
+		if err := <-h.ran; err != nil {
+			t.Errorf("Run = %v, want nil", err)
+		}
+		if n, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Errorf("read %d bytes after the drain, want that the connection was closed", n)
+		}
+		if took := time.Since(begin); took > server.StopTimeout {
+			t.Errorf("the drain, and the connection, ended after %v, want %v at most", took, server.StopTimeout)
 		}
 	})
 }

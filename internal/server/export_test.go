@@ -15,6 +15,14 @@ const (
 	PlayLeashed = playLeashed
 )
 
+// The limits of the faces.
+const (
+	MaxReceiveBytes = maxReceiveBytes
+	MaxStreams      = maxStreams
+	MaxConnections  = maxConnections
+	MaxHeaderBytes  = maxHeaderBytes
+)
+
 // SetPlay says what plays the command line.
 func SetPlay(f func(args []string) int) { play = f }
 
@@ -25,6 +33,9 @@ func OpenOn(store longrun.Store, l net.Listener, o Options) (*Server, error) {
 	s := &Server{log: o.Log, store: store, grpcL: l}
 	return s, s.assemble(o)
 }
+
+// ServeHTTPOn makes a server of OpenOn serve HTTP on l.
+func (s *Server) ServeHTTPOn(l net.Listener) { s.httpL = l }
 
 // HTTPHandler returns what the HTTP face serves.
 func (s *Server) HTTPHandler() http.Handler { return s.readiness.handler() }

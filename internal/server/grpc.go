@@ -31,18 +31,20 @@ import (
 	_ "github.com/longrun-dev/longrun/longrunpb"
 )
 
-// Limits of the gRPC face.
+// Limits of the faces.
 const (
-	// MaxReceiveBytes limits a message that is received: the largest request or
+	// maxReceiveBytes limits a message that is received: the largest request or
 	// response of an operation, 3 MiB, its metadata, and what goes with them.
-	MaxReceiveBytes = 4 << 20
-	// MaxStreams limits the calls at a time on one connection, most of which may
+	maxReceiveBytes = 4 << 20
+	// maxStreams limits the calls at a time on one connection, most of which may
 	// be waiting for operations.
-	MaxStreams = 10_000
-	// MaxConnections limits the connections of each face; more wait to be accepted.
-	MaxConnections = 4096
+	maxStreams = 10_000
+	// maxConnections limits the connections of each face; more wait to be accepted.
+	maxConnections = 4096
+	// maxHeaderBytes limits the header of a request on each face, as the face counts
+	// it: HTTP adds some slack.
+	maxHeaderBytes = 64 << 10
 
-	maxHeaderBytes   = 64 << 10
 	handshakeTimeout = 10 * time.Second
 	minPing          = 10 * time.Second // a client that pings more often is disconnected
 	idlePing         = time.Minute
@@ -53,8 +55,8 @@ const (
 func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
 	api := grpcapi.Options{Log: log}
 	g := grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
-		grpc.MaxRecvMsgSize(MaxReceiveBytes),
-		grpc.MaxConcurrentStreams(MaxStreams),
+		grpc.MaxRecvMsgSize(maxReceiveBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),

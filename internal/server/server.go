@@ -120,13 +120,14 @@ func (s *Server) HTTPAddr() string {
 }
 
 // Run serves until ctx ends, drains, and closes everything. It returns nil after a
-// drain in order, and an error when something ended by itself, or was cut off.
+// drain, also of one that has cut calls off after StopTimeout, and an error when
+// something ended by itself, or did not close in order.
 func (s *Server) Run(wanted context.Context) error {
 	ctx, stop := context.WithCancelCause(wanted)
 	defer stop(nil)
 	serving := make(chan error, 2)
 	serve := func(f func(net.Listener) error, l net.Listener) {
-		err := f(netutil.LimitListener(l, MaxConnections))
+		err := f(netutil.LimitListener(l, maxConnections))
 		if errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
@@ -159,15 +160,18 @@ func (s *Server) Run(wanted context.Context) error {
 		errs = append(errs, context.Cause(ctx))
 	}
 	s.svc.Drain() // the runner has, unless it ended by itself
-	errs = append(errs, s.stopServing(), <-serving)
+	s.stopServing()
+	errs = append(errs, <-serving)
 	if s.httpL != nil {
 		errs = append(errs, <-serving)
 	}
 	return errors.Join(append(errs, s.release())...)
 }
 
-// stopServing lets the calls that are under way end, for StopTimeout at most.
-func (s *Server) stopServing() error {
+// stopServing lets the calls that are under way end, for StopTimeout at most. What is
+// cut off then is no failure: whoever has sent half a request can hold up a drain,
+// and must not be able to spoil it.
+func (s *Server) stopServing() {
 	ctx, cancel := context.WithTimeout(context.Background(), StopTimeout)
 	defer cancel()
 	done := make(chan struct{})
@@ -175,7 +179,9 @@ func (s *Server) stopServing() error {
 		defer close(done)
 		s.grpc.GracefulStop()
 	}()
-	err := s.http.Shutdown(ctx)
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut off", "err", errors.Join(err, s.http.Close()))
+	}
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -183,7 +189,6 @@ func (s *Server) stopServing() error {
 		s.grpc.Stop()
 		<-done
 	}
-	return err
 }
 
 // release closes what is open.
