@@ -46,7 +46,7 @@ func TestSessionToken_Forged(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := []string{"", "x", id.String(), foreign, token + "A", token + "=", " " + token, token + token, strings.Repeat("A", len(token)),
-		strings.Repeat("A", longrun.MaxSessionTokenBytes+1), foreign[:22] + token[22:], token[:22] + foreign[22:]}
+		strings.Repeat("A", longrun.MaxSessionTokenBytes+1), foreign[:32] + token[32:], token[:32] + foreign[32:]}
 	for i := range len(token) {
 		forged = append(forged, token[:i], token[:i]+"\n"+token[i:])
 		for bit := range 8 {
