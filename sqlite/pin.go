@@ -9,8 +9,8 @@ import (
 // The memory allocator below SQLite gives a page back to the system as soon as
 // nothing in it is used. Some of SQLite's buffers live for one statement only, as
 // the one in which it balances a tree, so that every such statement would map a
-// page, touch it for the first time and unmap it again: a sixth of the writer's
-// time. One small buffer of each size class, kept for ever, holds its page.
+// page, touch it for the first time and unmap it again. A profile had a sixth of
+// the writer's time there. One small buffer of each size class, kept for ever, holds its page.
 var pinPages = sync.OnceFunc(func() {
 	tls := libc.NewTLS()
 	defer tls.Close()
