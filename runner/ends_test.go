@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -164,6 +165,7 @@ func (row runEnding) check(t *testing.T, s *system) {
 	drain := s.begin(runner.Options{Grace: -1})
 	op := s.start(m, longrun.StartOptions{ConflictKey: "key", OnConflict: longrun.Preempt})
 	<-begun
+	synctest.Wait() // no claim is under way that could take up what a drain gives back
 	row.happen(s, op, drain)
 	if row.event == drained || row.event == stopAsked {
 		next := s.newProcess()
