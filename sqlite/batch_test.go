@@ -127,6 +127,7 @@ func TestFullDisk(t *testing.T) {
 	for range 100 {
 		op := newOp()
 		op.Request = anyOf(900)
+		op.ConflictKey = op.ID.String() // so that the database has to write
 		if _, err = s.Create(t.Context(), longrun.NewOperation{Operation: op}); err != nil {
 			if got := get(t, s, op.ID); got != nil {
 				t.Errorf("Get of what found no space = %v, want nil", got)
@@ -139,6 +140,8 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("Create on a full disk: %v, want that it did not happen", err)
 	}
 	wantSame(t, "read on a full disk", get(t, s, kept.ID), kept)
+	logged := create(t, s, newOp())
+	wantSame(t, "read of what only the redo log has", get(t, s, logged.ID), logged)
 	limitPages(t, s, 1<<20)
 	update(t, s, create(t, s, newOp()).ID, cancel)
 	closeTest(t, s)

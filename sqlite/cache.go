@@ -13,8 +13,13 @@ import (
 //
 // It has two generations: what is used moves to the young one, and when that is
 // full the old one is forgotten whole.
+//
+// Records that are in the redo log and not in the database yet are fresh. They
+// are not forgotten until the database has them.
 type cache struct {
 	mu         sync.Mutex // guards everything below
+	fresh      *fresh     // grows
+	frozen     *fresh     // is on its way into the database; empty when there is none
 	young, old map[longrun.ID]*record
 	limit      int // of the bytes of a generation
 	bytes      int // of young
@@ -25,7 +30,10 @@ type cache struct {
 var removed = &record{size: 64}
 
 func newCache(bytes int) *cache {
-	return &cache{limit: bytes / 2, young: map[longrun.ID]*record{}, old: map[longrun.ID]*record{}}
+	return &cache{
+		limit: bytes / 2, young: map[longrun.ID]*record{}, old: map[longrun.ID]*record{},
+		fresh: newFresh(), frozen: newFresh(),
+	}
 }
 
 // get returns the record that is committed under id, removed, or nil when only
@@ -37,6 +45,9 @@ func (c *cache) get(id longrun.ID) (r *record, turn int) {
 }
 
 func (c *cache) getLocked(id longrun.ID) *record {
+	if e := c.freshLocked(id); e != nil {
+		return e.now
+	}
 	r, ok := c.young[id]
 	if !ok {
 		if r, ok = c.old[id]; !ok {
@@ -55,7 +66,7 @@ func (c *cache) getLocked(id longrun.ID) *record {
 func (c *cache) fill(id longrun.ID, r *record, turn int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.turn != turn || c.young[id] != nil || c.old[id] != nil {
+	if c.turn != turn || c.young[id] != nil || c.old[id] != nil || c.freshLocked(id) != nil {
 		return
 	}
 	c.putLocked(id, r)

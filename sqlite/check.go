@@ -22,8 +22,8 @@ type Problem struct {
 // cause.
 const maxProblems = 100
 
-// Check verifies a file: what SQLite knows about its own structure, and what is
-// true of operations across tables. It returns what is wrong, at most 100
+// Check verifies a file: what SQLite knows about its own structure, what is true
+// of operations across tables, and that its redo log goes on where it ends. It returns what is wrong, at most 100
 // problems, and none for a sound file, also for one whose server was killed in
 // the middle of a write. It reads everything, which takes time, and changes
 // nothing.
@@ -60,7 +60,11 @@ func Check(ctx context.Context, file string) ([]Problem, error) {
 			return err
 		}
 		defer c.SetInterrupt(c.SetInterrupt(ctx.Done()))
-		return found.run(c)
+		if err := found.run(c); err != nil || len(found.problems) > 0 {
+			return err
+		}
+		found.redo(c, path)
+		return nil
 	})
 	if err != nil && ctx.Err() != nil {
 		return nil, readError("check", ctx.Err())
@@ -181,6 +185,20 @@ func (k *checker) run(c *conn) error {
 		}
 	}
 	return k.records(c)
+}
+
+// redo looks whether the file's redo log can be brought into it.
+func (k *checker) redo(c *conn, file string) {
+	l, err := openRedo(c, file)
+	if err == nil {
+		var frames []redoFrame
+		if frames, err = l.unapplied(); err == nil {
+			_, err = replayed(c, frames)
+		}
+	}
+	if err != nil {
+		k.add("%v", err)
+	}
 }
 
 const sqlSchema = `SELECT type || ' ' || name, sql FROM sqlite_schema WHERE tbl_name LIKE 'longrun\_%' ESCAPE '\' AND sql IS NOT NULL`

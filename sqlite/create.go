@@ -77,6 +77,7 @@ func (c *createChange) apply(w *writer) error {
 	if err != nil {
 		return err
 	}
+	w.simple.sawID(op.ID) // also if it never gets there
 	r := newRecord(op.Stored(w.s.clock.createTime(), waits))
 	err = w.insert(r, c.cold)
 	if isDuplicate(err) {

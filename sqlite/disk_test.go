@@ -16,7 +16,7 @@ import (
 func TestFullDisk_FileSystem(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
 		t.Skipf("a small file system needs the right to mount: %v", err)
 	}
 	t.Cleanup(func() {
@@ -25,7 +25,7 @@ func TestFullDisk_FileSystem(t *testing.T) {
 		}
 	})
 	ballast, file := filepath.Join(dir, "ballast"), filepath.Join(dir, "x.db")
-	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 6<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := openTest(t, file, Options{})

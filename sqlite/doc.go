@@ -9,9 +9,15 @@
 //
 // # What can be relied on
 //
-// A write that has returned nil is on disk: the log is flushed with every commit,
-// and concurrent writes share one (internal/groupcommit). A process that is killed
-// loses nothing that was answered. [Check] verifies a file.
+// A write that has returned nil is on disk: concurrent writes share a commit, and
+// every commit is flushed (internal/groupcommit). A process that is killed loses
+// nothing that was answered. [Check] verifies a file.
+//
+// Most writes are simple - an operation is created, runs, ends - and are committed
+// to a redo log, FILE.redo-a and FILE.redo-b, of which the tables get what became
+// of them within a tenth of a second. Whatever reads the tables waits for that
+// first, so that the log shows only as speed, and as files: after a crash it has
+// operations that FILE has not, until FILE is opened again.
 //
 // A file has one owner. Open locks FILE.lock for as long as the store is open and
 // refuses a second server, naming the first. Because the owner is alone, beats of
@@ -46,6 +52,6 @@
 //
 // The file must be on a local disk: locks and the shared memory of the log do not
 // work over a network. Removed operations leave room in the file that is used
-// again; the file does not become smaller. Copy it only while no server has it
-// open, or with SQLite's own backup.
+// again; the file does not become smaller. Copy it, with its log and its redo log,
+// only while no server has it open.
 package sqlite

@@ -86,7 +86,7 @@ func TestFloor_AfterCrash(t *testing.T) {
 				clock.Advance(time.Duration(random.IntN(400)) * time.Millisecond)
 				f.step(t, random)
 				if step%25 == 24 {
-					f.wantFound(t, file)
+					f.wantFound(t)
 				}
 			}
 		})
@@ -142,11 +142,24 @@ func released(op *longrun.Operation, now time.Time) (*longrun.Operation, error) 
 }
 
 // copyAsIs copies a database that is in use, as a crash would leave it behind.
-func copyAsIs(t *testing.T, file string) (twin string) {
+func copyAsIs(t *testing.T, s *Store) (twin string) {
 	t.Helper()
+	s.checkpoints.writing.Lock()
+	defer s.checkpoints.writing.Unlock()
+	return copyLocked(t, s)
+}
+
+// copyLocked is copyAsIs for a test that holds the database still.
+func copyLocked(t *testing.T, s *Store) (twin string) {
+	t.Helper()
+	s.redo.mu.Lock()
+	defer s.redo.mu.Unlock()
 	twin = filepath.Join(t.TempDir(), "twin.db")
-	for _, end := range []string{"", "-wal"} {
-		body, err := os.ReadFile(file + end)
+	for _, end := range []string{"", "-wal", redoSuffixes[0], redoSuffixes[1]} {
+		body, err := os.ReadFile(s.file + end)
+		if errors.Is(err, os.ErrNotExist) && end != "" {
+			continue
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -159,9 +172,9 @@ func copyAsIs(t *testing.T, file string) (twin string) {
 
 // wantFound opens a copy of the file as it is, as after a crash, and compares what
 // is found to have been running.
-func (f *floorTest) wantFound(t *testing.T, file string) {
+func (f *floorTest) wantFound(t *testing.T) {
 	t.Helper()
-	twin := copyAsIs(t, file)
+	twin := copyAsIs(t, f.s)
 	wantSound(t, twin)
 	s := openTest(t, twin, Options{})
 	due, err := s.Due(t.Context(), longrun.Contact{}, 10_000)

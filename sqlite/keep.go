@@ -20,12 +20,12 @@ const sqlByID = `SELECT ` + recordColumns + recordTables + `WHERE o.id = ?`
 func (w *writer) load(id longrun.ID) (*record, error) {
 	r, ok := w.overlay[id]
 	if !ok {
-		r, _ = w.s.cache.get(id)
+		r, ok = w.s.cache.stored(id)
 	}
 	if r == removed {
 		return nil, nil
 	}
-	if r != nil {
+	if ok {
 		return r, nil
 	}
 	r, err := w.c.one(sqlByID, func(stmt *sqlite.Stmt) { stmt.BindBytes(1, id[:]) })
@@ -72,19 +72,25 @@ func (w *writer) wrote(err error) error {
 
 const sqlInsert = `INSERT INTO longrun_operation
 	(create_time, id, parent, method, state, hidden, request_id, conflict_key,
-	session, ready_time, deadline_time, expire_time, cold, hot, pad)
-	VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, NULL, ?, ?, ?)`
+	session, ready_time, deadline_time, expire_time, cold, hot, pad, response, error)
+	VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 
-// insert stores a new record, which is not done.
+// insert stores a new record. One that is done already has no conflict key.
 func (w *writer) insert(r *record, c cold) error {
 	stmt, err := w.c.prep(sqlInsert)
 	if err != nil {
 		return err
 	}
-	if w.hot, err = appendHot(w.hot[:0], r); err != nil {
+	op := r.op
+	r.cold = len(c.packed)
+	p, err := w.packNew(r)
+	if err != nil {
 		return err
 	}
-	op := r.op
+	deadline := op.DeadlineTime
+	if op.State.Done() {
+		deadline = time.Time{}
+	}
 	stmt.BindInt64(1, r.rowid())
 	stmt.BindBytes(2, op.ID[:])
 	stmt.BindText(3, op.Parent)
@@ -92,17 +98,15 @@ func (w *writer) insert(r *record, c cold) error {
 	stmt.BindInt64(5, int64(op.State))
 	bindText(stmt, 6, op.RequestID)
 	bindText(stmt, 7, op.ConflictKey)
-	session := w.indexed(op)
-	bindBytes(stmt, 8, session)
+	bindBytes(stmt, 8, w.indexed(op))
 	bindTime(stmt, 9, op.ReadyTime)
-	bindTime(stmt, 10, op.DeadlineTime)
-	stmt.BindBytes(11, c.packed)
-	stmt.BindBytes(12, w.hot)
-	var pad int
-	r.cold = len(c.packed)
-	r.base = rowSize(op, parts{cold: r.cold, hot: len(w.hot), response: -1, error: -1, session: len(session)})
-	pad, r.row = w.room.padding(op, r.base, 0)
-	stmt.BindZeroBlob(13, int64(pad))
+	bindTime(stmt, 10, deadline)
+	bindTime(stmt, 11, op.ExpireTime)
+	stmt.BindBytes(12, c.packed)
+	stmt.BindBytes(13, p.hot)
+	stmt.BindZeroBlob(14, int64(p.pad))
+	bindBytes(stmt, 15, p.response)
+	bindBytes(stmt, 16, p.error)
 	if err := w.wrote(run(stmt)); err != nil {
 		return err
 	}
@@ -148,25 +152,11 @@ type packed struct {
 }
 
 // pack packs next, which replaces old, and pads its row.
-func (w *writer) pack(old, next *record) (p packed, err error) {
-	if w.hot, err = appendHot(w.hot[:0], next); err != nil {
+func (w *writer) pack(old, next *record) (packed, error) {
+	p, size, err := w.packAll(next)
+	if err != nil {
 		return packed{}, err
 	}
-	p.hot = w.hot
-	sizes := parts{cold: next.cold, hot: len(p.hot), response: -1, error: -1, session: len(w.indexed(next.op))}
-	if m := next.op.Response; m != nil {
-		if p.response, err = marshal(m); err != nil {
-			return packed{}, fmt.Errorf("encode response: %w", err)
-		}
-		sizes.response = len(p.response)
-	}
-	if m := next.op.Error; m != nil {
-		if p.error, err = marshal(m); err != nil {
-			return packed{}, fmt.Errorf("encode error: %w", err)
-		}
-		sizes.error = len(p.error)
-	}
-	size := rowSize(next.op, sizes)
 	p.pad, next.row = w.room.padding(next.op, size, old.row)
 	next.base = old.base
 	if next.op.State.Done() && next.base > 0 && !next.op.Hidden {
@@ -175,11 +165,46 @@ func (w *writer) pack(old, next *record) (p packed, err error) {
 	return p, nil
 }
 
+// packNew packs a record that has no row yet.
+func (w *writer) packNew(r *record) (packed, error) {
+	p, size, err := w.packAll(r)
+	if err != nil {
+		return packed{}, err
+	}
+	if !r.op.State.Done() {
+		r.base = size
+	}
+	p.pad, r.row = w.room.padding(r.op, size, 0)
+	return p, nil
+}
+
+// packAll packs a record, and returns how large its row is without padding.
+func (w *writer) packAll(next *record) (p packed, size int, err error) {
+	if w.hot, err = appendHot(w.hot[:0], next); err != nil {
+		return packed{}, 0, err
+	}
+	p.hot = w.hot
+	sizes := parts{cold: next.cold, hot: len(p.hot), response: -1, error: -1, session: len(w.indexed(next.op))}
+	if m := next.op.Response; m != nil {
+		if p.response, err = marshal(m); err != nil {
+			return packed{}, 0, fmt.Errorf("encode response: %w", err)
+		}
+		sizes.response = len(p.response)
+	}
+	if m := next.op.Error; m != nil {
+		if p.error, err = marshal(m); err != nil {
+			return packed{}, 0, fmt.Errorf("encode error: %w", err)
+		}
+		sizes.error = len(p.error)
+	}
+	return p, rowSize(next.op, sizes), nil
+}
+
 // put stores next in place of old, and whatever must happen in the same commit:
 // an ended operation loses its steps and passes its key on.
 func (w *writer) put(old, next *record) error {
 	a, b := old.op, next.op
-	if a.ID != b.ID || !a.CreateTime.Equal(b.CreateTime) || a.Parent != b.Parent || a.Method != b.Method {
+	if !isSame(a, b) {
 		return fmt.Errorf("operation %v became another one", a.ID)
 	}
 	next.stepped = next.stepped || old.stepped
@@ -191,6 +216,11 @@ func (w *writer) put(old, next *record) error {
 		return w.ended(next)
 	}
 	return nil
+}
+
+// isSame reports whether a and b are the same operation, changed or not.
+func isSame(a, b *longrun.Operation) bool {
+	return a.ID == b.ID && a.CreateTime.Equal(b.CreateTime) && a.Parent == b.Parent && a.Method == b.Method
 }
 
 // update writes the row of next with the statement that does the least.

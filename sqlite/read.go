@@ -81,6 +81,9 @@ func (s *Store) List(ctx context.Context, q longrun.Query) (longrun.Page, error)
 	if !q.Session.IsZero() {
 		return s.ofSession(ctx, q.Session)
 	}
+	if err := s.settle(ctx); err != nil {
+		return longrun.Page{}, readError("list", err)
+	}
 	var page longrun.Page
 	err := s.readers.with(ctx, func(c *conn) (err error) {
 		defer c.SetInterrupt(c.SetInterrupt(ctx.Done()))

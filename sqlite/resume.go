@@ -20,6 +20,21 @@ const (
 // goes on at once. Workers outside may be there still, and have as much time as
 // if they had just beaten.
 func (s *Store) resume(c *conn) error {
+	now := s.clock.now()
+	if err := c.exec(sqlBury, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, now.UnixMicro()) }); err != nil {
+		return err
+	}
+	if err := c.query(sqlSessions, nil, func(stmt *sqlite.Stmt) error { return s.resumeSession(stmt, now) }); err != nil {
+		return err
+	}
+	if err := c.query(sqlRunning, nil, s.resumeClaim); err != nil {
+		return err
+	}
+	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, s.writer.floor.at) }, s.resumeClaim)
+}
+
+// resumeWriter lets the clock go on where the last owner's was, and the floor.
+func (s *Store) resumeWriter(c *conn) error {
 	var ceiling, lastCreate time.Time
 	err := c.query(sqlClock, nil, func(stmt *sqlite.Stmt) error {
 		ceiling, lastCreate = timeAt(stmt.ColumnInt64(0)), columnTime(stmt, 2)
@@ -31,19 +46,10 @@ func (s *Store) resume(c *conn) error {
 	}
 	s.clock.resume(ceiling, lastCreate)
 	s.writer.ceiling = ceiling
-	now := s.clock.now()
-	if err := c.exec(sqlBury, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, now.UnixMicro()) }); err != nil {
-		return err
-	}
-	if err := c.query(sqlSessions, nil, func(stmt *sqlite.Stmt) error { return s.resumeSession(stmt, now) }); err != nil {
-		return err
-	}
-	if err := c.query(sqlRunning, nil, s.resumeClaim); err != nil {
-		return err
-	}
-	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, s.writer.floor.at) }, func(stmt *sqlite.Stmt) error {
-		s.writer.floor.young = append(s.writer.floor.young, young{row: stmt.ColumnInt64(0), id: longrun.ID(columnBytes(stmt, 1))})
-		return s.resumeClaim(stmt)
+	floor := &s.writer.floor
+	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, floor.at) }, func(stmt *sqlite.Stmt) error {
+		floor.young = append(floor.young, young{row: stmt.ColumnInt64(0), id: longrun.ID(columnBytes(stmt, 1))})
+		return nil
 	})
 }
 

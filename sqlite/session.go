@@ -210,6 +210,9 @@ func (s *Store) isAlive(id longrun.SessionID) bool {
 }
 
 func (s *Store) pastDeadline(ctx context.Context, n int) ([]*longrun.Operation, error) {
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
 	now := s.clock.now()
 	var ops []*longrun.Operation
 	err := s.readers.with(ctx, func(c *conn) error {

@@ -48,6 +48,8 @@ type Store struct {
 	readers     *readers
 	queue       *groupcommit.Queue[change]
 	checkpoints *checkpointer
+	redo        *redo
+	flusher     *flusher
 	writer      *writer
 	rescue      rescue
 
@@ -101,7 +103,10 @@ func Open(file string, o Options) (*Store, error) {
 	s.clock.source = o.Now
 	s.live.sessions = map[longrun.SessionID]*session{}
 	if err := s.start(o); err != nil {
-		return nil, errors.Join(openError("open", codes.Unavailable, path, "%v", err), s.release())
+		if _, ok := errors.AsType[*longrun.Error](err); !ok {
+			err = openError("open", codes.Unavailable, path, "%v", err)
+		}
+		return nil, errors.Join(err, s.release())
 	}
 	return s, nil
 }
@@ -139,16 +144,30 @@ func (s *Store) start(o Options) error {
 	if err := c.SetAuthorizer(sqlite.AuthorizeFunc(s.writer.authorize)); err != nil {
 		return err
 	}
-	if err := s.resume(c); err != nil {
-		return err
-	}
 	other, err := openConn(s.file, sqlite.OpenReadWrite, "synchronous = FULL", "wal_autocheckpoint = 0")
 	if err != nil {
 		return err
 	}
 	s.checkpoints = newCheckpointer(other, s.log)
+	if s.redo, err = openRedo(c, s.file); err != nil {
+		return err
+	}
+	if err := s.resumeWriter(c); err != nil {
+		return err
+	}
+	if err := s.replay(s.writer); err != nil {
+		return err
+	}
+	if err := s.resume(c); err != nil {
+		return err
+	}
+	if err := s.writer.beSimple(s.file); err != nil {
+		return err
+	}
 	s.queue = groupcommit.New(groupcommit.Limits{Bytes: o.QueueBytes}, s.writer.commit)
+	s.flusher = newFlusher(s.flush, s.log)
 	go s.checkpoints.run()
+	go s.flusher.run()
 	go func() {
 		defer close(s.wrote)
 		s.queue.Run()
@@ -188,8 +207,10 @@ func (s *Store) Close() error {
 		close(s.done)
 		s.queue.Close()
 		<-s.wrote
+		s.flusher.close()
+		err := s.flush()
 		s.checkpoints.close()
-		s.closeErr = s.release()
+		s.closeErr = errors.Join(err, s.release())
 		if s.closeErr != nil {
 			s.closeErr = unavailable("close", "the database was not closed in order", s.closeErr)
 		}
@@ -205,8 +226,11 @@ func (s *Store) release() error {
 		errs = append(errs, s.checkpoints.c.close())
 	}
 	if w := s.writer; w != nil {
-		if s.checkpoints != nil {
+		if s.queue != nil {
 			errs = append(errs, w.leave())
+		}
+		if w.simple != nil {
+			errs = append(errs, w.simple.look.close())
 		}
 		errs = append(errs, w.c.close())
 	}
@@ -214,8 +238,15 @@ func (s *Store) release() error {
 	return errors.Join(errs...)
 }
 
-// leave makes the file tidy for its next owner.
+// leave makes the file tidy for its next owner. A redo log that holds more than
+// the database stays where it is.
 func (w *writer) leave() error {
+	if n, _ := w.s.cache.unstored(); n > 0 {
+		return w.s.redo.close()
+	}
+	if err := w.s.redo.remove(); err != nil {
+		return err
+	}
 	last := w.s.clock.latest()
 	if last.Before(w.ceiling) {
 		err := w.c.exec(sqlCeiling, func(stmt *sqlite.Stmt) {

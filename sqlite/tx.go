@@ -98,6 +98,9 @@ func (s *Store) View(ctx context.Context, f func(*sqlite.Conn) error) error {
 	if err := s.begin(ctx, "view"); err != nil {
 		return err
 	}
+	if err := s.settle(ctx); err != nil {
+		return readError("view", err)
+	}
 	var theirs error
 	err := s.readers.with(ctx, func(c *conn) error {
 		if err := c.exec(sqlBeginRead, nil); err != nil {

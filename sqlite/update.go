@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/longrun-dev/longrun"
 	"google.golang.org/grpc/codes"
@@ -47,19 +48,14 @@ func (u *updateChange) apply(w *writer) error {
 		}
 	}
 	now := w.now()
-	given := cur.copy()
-	op, err := u.c.Apply(given, now)
+	next, err := u.next(cur, now)
 	if err != nil {
-		return &theirError{err}
+		return err
 	}
-	if op == nil {
-		return errors.New("the change returned no record")
-	}
-	if op == given && u.c.Step == nil {
+	changed := next != cur
+	if !changed && u.c.Step == nil {
 		return nil
 	}
-	own := *op
-	next := newRecord(&own)
 	if u.c.Step != nil {
 		kept, err := w.step(cur, *u.c.Step, now.UnixMicro())
 		if err != nil {
@@ -68,16 +64,37 @@ func (u *updateChange) apply(w *writer) error {
 		if !kept {
 			return longrun.ErrExists
 		}
-		next.stepped = true
-		if op == given && cur.stepped {
-			return nil
+		if !changed {
+			if cur.stepped {
+				return nil
+			}
+			next = newRecord(cur.copy())
 		}
+		next.stepped = true
 	}
 	if err := w.put(cur, next); err != nil {
 		return err
 	}
 	u.stored = next
 	return nil
+}
+
+// next returns what the change makes of a record at a time, and cur itself where
+// that is nothing.
+func (u *updateChange) next(cur *record, now time.Time) (*record, error) {
+	given := cur.copy()
+	op, err := u.c.Apply(given, now)
+	if err != nil {
+		return nil, &theirError{err}
+	}
+	if op == nil {
+		return nil, errors.New("the change returned no record")
+	}
+	if op == given {
+		return cur, nil
+	}
+	own := *op
+	return newRecord(&own), nil
 }
 
 const sqlStep = `INSERT INTO longrun_step (create_time, key, result, time) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`

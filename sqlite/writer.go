@@ -41,6 +41,7 @@ func (o *outcome) state() *outcome { return o }
 type put struct {
 	id        longrun.ID
 	old, next *record
+	cold      cold // of a record that is new and simple
 }
 
 // sessionPut is one session's row replaced; gone says that it was forgotten.
@@ -52,8 +53,9 @@ type sessionPut struct {
 	gone bool
 }
 
-// writer turns batches of changes into commits. All its methods run on the
-// queue's goroutine, or while that waits for them.
+// writer turns batches of changes into commits. Its methods run on the queue's
+// goroutine, or while that waits for them. Those that use the connection run under
+// checkpointer.writing: what is fresh is stored by another goroutine.
 type writer struct {
 	s *Store
 	c *conn
@@ -70,7 +72,10 @@ type writer struct {
 	floor   floor     // which running rows are in the index of sessions
 	authors bool      // an author's function runs: see authorize
 	hot     []byte    // for packing
-	room    room      // that new rows get
+	simple  *simpleBatch
+	mixed   int  // small batches yet to go straight into the database
+	unsure  bool // nobody knows whether what is frozen was committed
+	room    room // that new rows get
 }
 
 // clockLease is how far the stored ceiling of the clock is set ahead, so that it
@@ -89,6 +94,9 @@ const (
 
 // commit is what the queue calls.
 func (w *writer) commit(batch []change) {
+	if w.commitSimply(batch) {
+		return
+	}
 	for len(batch) > 0 {
 		n := 0
 		for n < len(batch) && !batch[n].state().alone {
@@ -164,6 +172,9 @@ func (w *writer) batchError(verb string, err error) error {
 func (w *writer) attempt(batch []change, savepoints bool) (err error) {
 	w.s.checkpoints.writing.Lock()
 	defer w.s.checkpoints.writing.Unlock()
+	if err := w.storeAll(); err != nil {
+		return err
+	}
 	w.reset()
 	if err := w.c.exec(sqlBegin, nil); err != nil {
 		return err

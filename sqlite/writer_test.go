@@ -49,8 +49,8 @@ func TestCeiling_FailedCommit(t *testing.T) {
 	failingCommit(t, s)
 	clock.Advance(clockLease / 2)
 	create(t, s, newOp())
-	wantSound(t, copyAsIs(t, file))
+	wantSound(t, copyAsIs(t, s))
 	clock.Advance(time.Minute)
 	create(t, s, newOp())
-	wantSound(t, copyAsIs(t, file))
+	wantSound(t, copyAsIs(t, s))
 }
