@@ -182,8 +182,10 @@ const (
 	// A sweep decides this many operations at a time: enough to share a commit,
 	// and so few that other writes, which come in between, hardly wait for them.
 	sweepSlice = 100
-	// A sweep ends after so many slices; the next goes on.
+	// A sweep ends after so many slices, and decides nothing more after so long,
+	// so that what has expired has its turn; the next goes on.
 	sweepSlices = 10_000
+	sweepTime   = 30 * time.Second
 )
 
 // Sweep does what is due: marks dead sessions, decides what becomes of their
@@ -207,7 +209,7 @@ func (w *Work) Sweep(ctx context.Context) error {
 // decideDue decides what is due, and returns an error if there was one. What cannot be
 // decided holds up nothing else, and is tried again by the next sweep.
 func (w *Work) decideDue(ctx context.Context) error {
-	for range sweepSlices {
+	for began := time.Now(); time.Since(began) < sweepTime; {
 		due, err := w.s.store.Due(ctx, w.s.contact.unbroken(), sweepSlice)
 		if err != nil {
 			return w.s.fault("sweep", Name{}, err)

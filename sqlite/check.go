@@ -31,14 +31,7 @@ const maxProblems = 100
 // A file that a server has open, or that Open would refuse, is an error, the
 // same as Open's; one that is damaged so much that it cannot be read is DataLoss.
 func Check(ctx context.Context, file string) ([]Problem, error) {
-	path, err := findFile("check", file)
-	if err != nil {
-		return nil, err
-	}
-	if !exists(path) {
-		return nil, openError("check", codes.NotFound, file, "does not exist")
-	}
-	unlock, err := lockToCheck(path)
+	path, unlock, err := lockSound("check", file)
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +39,6 @@ func Check(ctx context.Context, file string) ([]Problem, error) {
 	all, err := migrate.Read(migrationFiles, "migration")
 	if err != nil {
 		return nil, internal("check", "the program is damaged", err)
-	}
-	h, err := readHeader("check", path)
-	if err != nil {
-		return nil, err
-	}
-	if h.empty {
-		return nil, damaged("check", path, "it is empty")
 	}
 	var found checker
 	err = readAlone("check", path, func(c *conn) error {
@@ -71,9 +57,32 @@ func Check(ctx context.Context, file string) ([]Problem, error) {
 	return found.problems, err
 }
 
+// lockSound locks a store that no server has open, and looks at its header.
+func lockSound(verb, file string) (path string, unlock func(), err error) {
+	path, err = findFile(verb, file)
+	if err != nil {
+		return "", nil, err
+	}
+	if !exists(path) {
+		return "", nil, openError(verb, codes.NotFound, file, "does not exist")
+	}
+	if unlock, err = lockToCheck(verb, path); err != nil {
+		return "", nil, err
+	}
+	h, err := readHeader(verb, path)
+	if err == nil && h.empty {
+		err = damaged(verb, path, "it is empty")
+	}
+	if err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return path, unlock, nil
+}
+
 // lockToCheck keeps servers away while a file is checked. Where nothing can be
 // written, no server can be either.
-func lockToCheck(file string) (unlock func(), err error) {
+func lockToCheck(verb, file string) (unlock func(), err error) {
 	f, err := os.OpenFile(file+lockSuffix, os.O_RDWR, 0)
 	switch {
 	case err == nil:
@@ -81,7 +90,7 @@ func lockToCheck(file string) (unlock func(), err error) {
 	case os.IsPermission(err):
 		return func() {}, nil
 	}
-	lock, err := lockFile("check", file)
+	lock, err := lockFile(verb, file)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if file := os.Getenv(backupFile); file != "" {
+		fmt.Println("error", saveUntilKilled(file))
+		os.Exit(1)
+	}
 	code := m.Run()
 	for began := time.Now(); code == 0; time.Sleep(10 * time.Millisecond) {
 		left := ourGoroutines()

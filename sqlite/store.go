@@ -50,6 +50,8 @@ type Store struct {
 	checkpoints *checkpointer
 	writer      *writer
 	rescue      rescue
+	copying     chan struct{} // of capacity 1: held by a copy that is under way, and by Close for ever
+	copyLog     int64         // how much may be in the log while a copy is made, beside as much as is copied
 
 	done  chan struct{} // closed by Close
 	wrote chan struct{} // closed when the writer has ended
@@ -96,7 +98,7 @@ func Open(file string, o Options) (*Store, error) {
 		file: path, log: o.Log, lock: lock,
 		cache: newCache(max(o.CacheBytes, 0)),
 		done:  make(chan struct{}), wrote: make(chan struct{}),
-		readers: newReaders(path),
+		readers: newReaders(path), copying: make(chan struct{}, 1), copyLog: backupLog,
 	}
 	s.clock.source = o.Now
 	s.live.sessions = map[longrun.SessionID]*session{}
@@ -146,6 +148,7 @@ func (s *Store) start(o Options) error {
 	if err != nil {
 		return err
 	}
+	other.SetBusyTimeout(checkpointPatience)
 	s.checkpoints = newCheckpointer(other, s.log)
 	s.queue = groupcommit.New(groupcommit.Limits{Bytes: o.QueueBytes}, s.writer.commit)
 	go s.checkpoints.run()
@@ -181,11 +184,12 @@ func (s *Store) write(ctx context.Context, c change, bytes int) (answered bool, 
 }
 
 // Close commits what is queued, copies the log into the file and gives the file
-// back. It waits for reads and views that are under way. Later calls are
+// back. It waits for reads and views that are under way, and ends a copy. Later calls are
 // Unavailable. A second Close returns what the first one did.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
+		s.copying <- struct{}{}
 		s.queue.Close()
 		<-s.wrote
 		s.checkpoints.close()
