@@ -71,7 +71,8 @@ func SaveBackup(ctx context.Context, file string, o BackupOptions, fill func(w i
 func vacant(path string, o BackupOptions) error {
 	for _, log := range []string{"-wal", "-journal"} {
 		if info, err := os.Lstat(path + log); err == nil && info.Size() > 0 {
-			return openError("backup", codes.FailedPrecondition, path, "%s is there, the log of another database, and would be taken for the backup's", filepath.Base(path)+log)
+			return advise(openError("backup", codes.FailedPrecondition, path, "%s is there, the log of another database, and would be taken for the backup's", filepath.Base(path)+log),
+				"name another file; never remove such a log without its database")
 		}
 	}
 	_, err := os.Lstat(path)
@@ -88,7 +89,7 @@ func vacant(path string, o BackupOptions) error {
 		return err
 	}
 	if h.empty {
-		return openError("backup", codes.FailedPrecondition, path, "is empty, and no backup")
+		return advise(openError("backup", codes.FailedPrecondition, path, "is empty, and no backup"), "name another file")
 	}
 	return nil
 }

@@ -28,13 +28,15 @@ not before. It holds requests, results and secrets: only its owner may read it.`
 		Args:                  exactly(1, "the file to make"),
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("store") && cmd.Flags().Changed("server") {
+				return usageProblem("--store and --server exclude each other", "a store that a server has open is copied by the server")
+			}
 			return a.backup(cmd, store, args[0], position(replace))
 		},
 	}
 	cmd.Flags().StringVar(&store, "store", "", "a store that no server has open: sqlite:FILE")
 	cmd.Flags().BoolVar(&replace, "replace", false, "take the place of an older backup")
 	serverFlag(cmd)
-	cmd.MarkFlagsMutuallyExclusive("store", "server")
 	return cmd
 }
 

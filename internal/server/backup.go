@@ -38,7 +38,15 @@ func BackupStore(ctx context.Context, addr, file string, o BackupOptions) error 
 	if err != nil {
 		return err
 	}
-	return backupProblem(file, sqlite.Backup(ctx, from, file, o.forStore()))
+	err = sqlite.Backup(ctx, from, file, o.forStore())
+	p, ok := backupProblem(file, err).(*Problem)
+	if ok && sqlite.Hint(err) == "" && longrun.CodeOf(err) == codes.FailedPrecondition {
+		p.Hint = "take it from the server that has it open: longrun backup FILE"
+	}
+	if !ok {
+		return nil
+	}
+	return p
 }
 
 // BackupServer copies the store of the server at conn, which goes on meanwhile, into
@@ -133,10 +141,7 @@ func backupProblem(file string, err error) error {
 	if err == nil {
 		return nil
 	}
-	p, ok := storeProblem(file, err).(*Problem)
-	if !ok {
-		return err
-	}
+	p := storeProblem(file, err)
 	switch longrun.CodeOf(err) {
 	case codes.AlreadyExists:
 		p.Hint = "name another file, or let it take the place of that backup with: --replace"
