@@ -130,12 +130,14 @@ func ExampleStore_Backup() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer restored.Close()
 	found, err := restored.Get(ctx, op.ID)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(found[0].ID == op.ID)
+	restored.Close()
+
+	// What is there stays there.
 	err = store.Backup(ctx, file+".copy", sqlite.BackupOptions{})
 	fmt.Println(longrun.CodeOf(err))
 	// Output:

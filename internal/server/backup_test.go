@@ -16,6 +16,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/longrun-dev/longrun/internal/server"
 	"github.com/longrun-dev/longrun/longrunpb"
@@ -234,5 +236,47 @@ func TestBackup_Progress(t *testing.T) {
 	}
 	if first, last := told[0], told[len(told)-1]; first != [2]int64{0, info.Size()} || last != [2]int64{info.Size(), info.Size()} {
 		t.Errorf("told from %v to %v, want from 0 to %d", first, last, info.Size())
+	}
+}
+
+// A server that is asked to stop does not wait for whoever takes a copy slowly, and
+// stops in order.
+func TestBackup_Drain(t *testing.T) {
+	t.Parallel()
+	s, err := server.Open(t.Context(), options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	conn := dial(t, s.GRPCAddr())
+	body, err := anypb.New(wrapperspb.String(strings.Repeat("x", 16<<10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // more than a connection holds back
+		_, err := longrunpb.NewDispatcherClient(conn).StartOperation(t.Context(), &longrunpb.StartOperationRequest{Method: "m", Request: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	stream, err := longrunpb.NewAdminClient(conn).BackUpStore(t.Context(), &longrunpb.BackUpStoreRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := stream.Recv(); err != nil || first.GetTotalBytes() < 1<<20 {
+		t.Fatalf("first message: %v, %v, want the size", first.GetTotalBytes(), err)
+	}
+	stop()
+	if err := <-ran; err != nil {
+		t.Errorf("Run = %v, want that it stopped in order", err)
+	}
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("the copy ended with %v, want UNAVAILABLE", err)
 	}
 }
