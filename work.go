@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -178,11 +179,13 @@ func checkWant(want []Want) ([]Want, error) {
 }
 
 const (
-	// A sweep decides this many operations at a time, so that other writes come
-	// in between.
+	// A sweep decides this many operations at a time: enough to share a commit,
+	// and so few that other writes, which come in between, hardly wait for them.
 	sweepSlice = 100
-	// A sweep ends after so many slices; the next goes on.
+	// A sweep ends after so many slices, and decides nothing more after so long,
+	// so that what has expired has its turn; the next goes on.
 	sweepSlices = 10_000
+	sweepTime   = 30 * time.Second
 )
 
 // Sweep does what is due: marks dead sessions, decides what becomes of their
@@ -203,23 +206,31 @@ func (w *Work) Sweep(ctx context.Context) error {
 	return undecided
 }
 
-// decideDue decides what is due, and returns the first error. What cannot be
+// decideDue decides what is due, and returns an error if there was one. What cannot be
 // decided holds up nothing else, and is tried again by the next sweep.
 func (w *Work) decideDue(ctx context.Context) error {
-	var failed error
-	for range sweepSlices {
+	for began := time.Now(); time.Since(began) < sweepTime; {
 		due, err := w.s.store.Due(ctx, w.s.contact.unbroken(), sweepSlice)
 		if err != nil {
-			return cmp.Or(failed, w.s.fault("sweep", Name{}, err))
+			return w.s.fault("sweep", Name{}, err)
 		}
-		for _, d := range due {
-			failed = cmp.Or(failed, w.decide(ctx, d))
-		}
-		if len(due) < sweepSlice || failed != nil {
-			break
+		if err := w.decideAll(ctx, due); err != nil || len(due) < sweepSlice {
+			return err
 		}
 	}
-	return failed
+	return nil
+}
+
+// decideAll decides a slice, together so that the store can write it together,
+// and returns one of the errors.
+func (w *Work) decideAll(ctx context.Context, due []Overdue) error {
+	failed := make([]error, len(due))
+	var all sync.WaitGroup
+	for i, d := range due {
+		all.Go(func() { failed[i] = w.decide(ctx, d) })
+	}
+	all.Wait()
+	return cmp.Or(failed...)
 }
 
 // decide ends a run whose session is not alive, or an operation past its

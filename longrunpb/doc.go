@@ -7,6 +7,7 @@
 //     from any language;
 //   - [SimulatorClient] and [SimulatorServer], for operations that behave as
 //     asked;
+//   - [AdminClient] and [AdminServer], for whoever runs the server;
 //   - [CommandRequest] and [CommandResponse], the messages of the method
 //     "command", which is what "longrun run" runs.
 //

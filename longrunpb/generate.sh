@@ -10,4 +10,4 @@ rm -f longrunpb/*.pb.go
 protoc -I proto --descriptor_set_in="$set_file" \
   --go_out=. --go_opt=module=github.com/longrun-dev/longrun \
   --go-grpc_out=. --go-grpc_opt=module=github.com/longrun-dev/longrun \
-  longrun/v1/operation_metadata.proto longrun/v1/dispatcher.proto longrun/v1/simulator.proto longrun/v1/command.proto
+  longrun/v1/operation_metadata.proto longrun/v1/dispatcher.proto longrun/v1/simulator.proto longrun/v1/command.proto longrun/v1/admin.proto

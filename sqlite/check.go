@@ -16,6 +16,9 @@ import (
 type Problem struct {
 	// Text says what, in one line, for people.
 	Text string
+	// Hint says what to do about it, in one line. Several problems may have the
+	// same. A statement in it is for the sqlite3 of SQLite, 3.38 or newer.
+	Hint string
 }
 
 // maxProblems is how many problems Check looks for: a file with more has one
@@ -31,14 +34,7 @@ const maxProblems = 100
 // A file that a server has open, or that Open would refuse, is an error, the
 // same as Open's; one that is damaged so much that it cannot be read is DataLoss.
 func Check(ctx context.Context, file string) ([]Problem, error) {
-	path, err := findFile("check", file)
-	if err != nil {
-		return nil, err
-	}
-	if !exists(path) {
-		return nil, openError("check", codes.NotFound, file, "does not exist")
-	}
-	unlock, err := lockToCheck(path)
+	path, unlock, err := lockSound("check", file)
 	if err != nil {
 		return nil, err
 	}
@@ -46,13 +42,6 @@ func Check(ctx context.Context, file string) ([]Problem, error) {
 	all, err := migrate.Read(migrationFiles, "migration")
 	if err != nil {
 		return nil, internal("check", "the program is damaged", err)
-	}
-	h, err := readHeader("check", path)
-	if err != nil {
-		return nil, err
-	}
-	if h.empty {
-		return nil, damaged("check", path, "it is empty")
 	}
 	var found checker
 	err = readAlone("check", path, func(c *conn) error {
@@ -75,9 +64,32 @@ func Check(ctx context.Context, file string) ([]Problem, error) {
 	return found.problems, err
 }
 
+// lockSound locks a store that no server has open, and looks at its header.
+func lockSound(verb, file string) (path string, unlock func(), err error) {
+	path, err = findFile(verb, file)
+	if err != nil {
+		return "", nil, err
+	}
+	if !exists(path) {
+		return "", nil, openError(verb, codes.NotFound, file, "does not exist")
+	}
+	if unlock, err = lockToCheck(verb, path); err != nil {
+		return "", nil, err
+	}
+	h, err := readHeader(verb, path)
+	if err == nil && h.empty {
+		err = damaged(verb, path, "it is empty")
+	}
+	if err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return path, unlock, nil
+}
+
 // lockToCheck keeps servers away while a file is checked. Where nothing can be
 // written, no server can be either.
-func lockToCheck(file string) (unlock func(), err error) {
+func lockToCheck(verb, file string) (unlock func(), err error) {
 	f, err := os.OpenFile(file+lockSuffix, os.O_RDWR, 0)
 	switch {
 	case err == nil:
@@ -85,7 +97,7 @@ func lockToCheck(file string) (unlock func(), err error) {
 	case os.IsPermission(err):
 		return func() {}, nil
 	}
-	lock, err := lockFile("check", file)
+	lock, err := lockFile(verb, file)
 	if err != nil {
 		return nil, err
 	}
@@ -116,47 +128,47 @@ func readAlone(verb, file string, f func(*conn) error) error {
 // checker collects problems.
 type checker struct{ problems []Problem }
 
-func (k *checker) add(format string, args ...any) {
+func (k *checker) add(hint, format string, args ...any) {
 	if len(k.problems) < maxProblems {
-		k.problems = append(k.problems, Problem{Text: fmt.Sprintf(format, args...)})
+		k.problems = append(k.problems, Problem{Text: fmt.Sprintf(format, args...), Hint: hint})
 	}
 }
 
 // invariants find operations of which something is not true that must be. Each
 // returns the id of the operation, or the name of what is wrong.
-var invariants = []struct{ query, text string }{
+var invariants = []struct{ query, text, hint string }{
 	{`SELECT hex(id) FROM longrun_operation WHERE state >= 3 AND hidden = 0
-		AND (response IS NULL) = (error IS NULL) LIMIT 100`, "operation %s is done and has not exactly one result"},
+		AND (response IS NULL) = (error IS NULL) LIMIT 100`, "operation %s is done and has not exactly one result", hintRestore},
 	{`SELECT hex(id) FROM longrun_operation WHERE state < 3 AND (response IS NOT NULL OR error IS NOT NULL) LIMIT 100`,
-		"operation %s is not done and has a result"},
+		"operation %s is not done and has a result", hintRestore},
 	{`SELECT hex(id) FROM longrun_operation WHERE state <> 2 AND session IS NOT NULL LIMIT 100`,
-		"operation %s has a session and does not run"},
+		"operation %s has a session and does not run", mendIndex},
 	{`SELECT hex(id) FROM longrun_operation WHERE state = 2 AND session IS NULL
 		AND create_time < (SELECT floor FROM longrun_clock) LIMIT 100`,
-		"operation %s runs and is not in the index of sessions"},
+		"operation %s runs and is not in the index of sessions", mendIndex},
 	{`SELECT DISTINCT hex(o.id) FROM longrun_step JOIN longrun_operation AS o USING (create_time)
-		WHERE o.state >= 3 LIMIT 100`, "operation %s is done and has steps"},
+		WHERE o.state >= 3 LIMIT 100`, "operation %s is done and has steps", mendSteps},
 	{`SELECT hex(o.id) FROM longrun_operation AS o WHERE o.conflict_key IS NOT NULL
 		AND NOT EXISTS (SELECT 1 FROM longrun_key AS k WHERE k.conflict_key = o.conflict_key) LIMIT 100`,
-		"operation %s has a conflict key that nobody holds"},
+		"operation %s has a conflict key that nobody holds", hintServe},
 	{`SELECT hex(o.id) FROM longrun_operation AS o WHERE o.conflict_key IS NOT NULL
 		AND (o.state = 2 OR o.ready_time IS NOT NULL)
 		AND NOT EXISTS (SELECT 1 FROM longrun_key AS k WHERE k.holder = o.create_time) LIMIT 100`,
-		"operation %s goes ahead without its conflict key"},
+		"operation %s goes ahead without its conflict key", hintTwoAhead},
 	{`SELECT hex(o.id) FROM longrun_key AS k JOIN longrun_operation AS o ON o.create_time = k.holder
-		WHERE o.conflict_key IS NOT k.conflict_key LIMIT 100`, "operation %s holds a conflict key that is not its own, or is done"},
+		WHERE o.conflict_key IS NOT k.conflict_key LIMIT 100`, "operation %s holds a conflict key that is not its own, or is done", mendKey},
 	{`SELECT hex(o.id) FROM longrun_key AS k JOIN longrun_operation AS o ON o.create_time = k.holder
-		WHERE o.state = 1 AND o.ready_time IS NULL LIMIT 100`, "operation %s holds its conflict key and waits for it"},
+		WHERE o.state = 1 AND o.ready_time IS NULL LIMIT 100`, "operation %s holds its conflict key and waits for it", mendKey},
 	{`SELECT hex(o.id) FROM longrun_operation AS o JOIN longrun_session AS s ON s.id = o.session
-		WHERE s.open_time > (SELECT ceiling FROM longrun_clock) LIMIT 100`, "operation %s runs under a session from the future"},
+		WHERE s.open_time > (SELECT ceiling FROM longrun_clock) LIMIT 100`, "operation %s runs under a session from the future", mendClock},
 	{`SELECT hex(id) FROM longrun_operation WHERE create_time > (SELECT ceiling FROM longrun_clock) LIMIT 100`,
-		"operation %s was created in the future"},
+		"operation %s was created in the future", mendClock},
 }
 
 func (k *checker) run(c *conn) error {
 	err := c.query(`PRAGMA integrity_check(100)`, nil, func(stmt *sqlite.Stmt) error {
 		if text := stmt.ColumnText(0); text != "ok" {
-			k.add("%s", text)
+			k.add(hintIntegrity(text), "%s", text)
 		}
 		return nil
 	})
@@ -165,7 +177,7 @@ func (k *checker) run(c *conn) error {
 	}
 	err = c.query(`PRAGMA foreign_key_check`, nil, func(stmt *sqlite.Stmt) error {
 		if isOurs(stmt.ColumnText(0)) {
-			k.add("%s has a row that refers to nothing in %s", stmt.ColumnText(0), stmt.ColumnText(2))
+			k.add(hintReference(stmt.ColumnText(0)), "%s has a row that refers to nothing in %s", stmt.ColumnText(0), stmt.ColumnText(2))
 		}
 		return nil
 	})
@@ -177,7 +189,7 @@ func (k *checker) run(c *conn) error {
 	}
 	for _, i := range invariants {
 		err := c.query(i.query, nil, func(stmt *sqlite.Stmt) error {
-			k.add(i.text, stmt.ColumnText(0))
+			k.add(i.hint, i.text, stmt.ColumnText(0))
 			return nil
 		})
 		if err != nil {
@@ -197,7 +209,7 @@ func (k *checker) redo(c *conn, file string) {
 		}
 	}
 	if err != nil {
-		k.add("%v", err)
+		k.add(hintRedo, "%v", err)
 	}
 }
 
@@ -215,16 +227,16 @@ func (k *checker) schema(c *conn) error {
 	}
 	for name, sql := range want {
 		if got[name] != sql {
-			k.add("%s is not there, or is not ours", name)
+			k.add(hintMissing(name, sql, got[name]), "%s is not there, or is not ours", name)
 		}
 	}
 	for name := range got {
 		if _, ok := want[name]; !ok {
-			k.add("%s is not ours", name)
+			k.add(hintForeign(name), "%s is not ours", name)
 		}
 	}
 	if n, err := c.number(`SELECT count(*) FROM longrun_clock`); err != nil || n != 1 {
-		k.add("longrun_clock has lost its row")
+		k.add(mendClock, "longrun_clock has lost its row")
 	}
 	return nil
 }
@@ -270,25 +282,25 @@ func (k *checker) records(c *conn) error {
 	return c.query(sqlEverything, nil, func(stmt *sqlite.Stmt) error {
 		r, err := scanRecord(stmt)
 		if err != nil {
-			k.add("operation %x: %v", columnBytes(stmt, 1), err)
+			k.add(hintLost(stmt.ColumnInt64(0)), "operation %x: %v", columnBytes(stmt, 1), err)
 			return nil
 		}
 		op := r.op
 		session, deadline, key := columnBytes(stmt, 15), columnTime(stmt, 16), stmt.ColumnText(17)
 		if r.aside == stmt.ColumnIsNull(13) {
-			k.add("operation %v has lost its request", op.ID)
+			k.add(hintLost(r.rowid()), "operation %v has lost its request", op.ID)
 		}
 		if op.State == longrun.Running && session != nil && string(op.Claim.Session[:]) != string(session) {
-			k.add("operation %v runs under two sessions", op.ID)
+			k.add(mendIndex, "operation %v runs under two sessions", op.ID)
 		}
 		if op.State == longrun.Running && !known[string(op.Claim.Session[:])] {
-			k.add("operation %v runs under a session that is not there", op.ID)
+			k.add(hintServe, "operation %v runs under a session that is not there", op.ID)
 		}
 		if !op.State.Done() && (!op.DeadlineTime.Equal(deadline) || op.ConflictKey != key) {
-			k.add("operation %v is not in the index of deadlines or of conflict keys", op.ID)
+			k.add(hintLost(r.rowid()), "operation %v is not in the index of deadlines or of conflict keys", op.ID)
 		}
 		if op.UpdateTime.Before(op.CreateTime) || op.Revision < 1 {
-			k.add("operation %v was changed before it was created", op.ID)
+			k.add(hintLost(r.rowid()), "operation %v was changed before it was created", op.ID)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 )
@@ -20,6 +21,9 @@ const (
 	// truncatePages is from which length on the log's file is cut as well.
 	truncatePages = 4 * walPages
 	pageBytes     = 4096
+	// checkpointPatience is how long beginning the log anew, for which writers
+	// wait, may wait for a reader. The next time may do.
+	checkpointPatience = 100 * time.Millisecond
 )
 
 // checkpointer copies the log into the file, on a goroutine and a connection of
@@ -31,6 +35,7 @@ type checkpointer struct {
 	wake  chan struct{}
 	stop  chan struct{}
 	done  chan struct{}
+	held  atomic.Int32 // readers that stay: see hold
 	// writing is held by the writer during a transaction, and by the
 	// checkpointer while no transaction may begin.
 	writing sync.Mutex
@@ -75,6 +80,19 @@ func (p *checkpointer) close() {
 	<-p.done
 }
 
+// hold says that a reader is about to begin that will take long: until release,
+// nobody tries to begin the log anew, for which writers would wait in vain.
+func (p *checkpointer) hold() (release func()) {
+	p.held.Add(1)
+	return func() {
+		p.held.Add(-1)
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
 const (
 	sqlPassive  = `PRAGMA wal_checkpoint(PASSIVE)`
 	sqlRestart  = `PRAGMA wal_checkpoint(RESTART)`
@@ -86,7 +104,7 @@ const (
 // waits for that only.
 func (p *checkpointer) checkpoint() error {
 	length, err := p.pragma(sqlPassive)
-	if err != nil || length < restartPages {
+	if err != nil || length < restartPages || p.held.Load() > 0 {
 		return err
 	}
 	if _, err := p.pragma(sqlPassive); err != nil {

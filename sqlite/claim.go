@@ -17,6 +17,11 @@ func (s *Store) Claim(ctx context.Context, r longrun.ClaimRequest) (longrun.Clai
 	if err := s.begin(ctx, "claim"); err != nil {
 		return longrun.Claimed{}, err
 	}
+	if r.Call > 0 {
+		if err := s.readClaims(ctx, "claim", r.Session, allClaims); err != nil {
+			return longrun.Claimed{}, err
+		}
+	}
 	c := &claimChange{outcome: outcome{verb: "claim"}, r: r}
 	if _, err := s.write(ctx, c, recordOverhead); err != nil {
 		return longrun.Claimed{}, err

@@ -52,6 +52,16 @@
 //
 // The file must be on a local disk: locks and the shared memory of the log do not
 // work over a network. Removed operations leave room in the file that is used
-// again; the file does not become smaller. Copy it, with its log and its redo log,
-// only while no server has it open.
+// again; the file does not become smaller.
+//
+// # Backups
+//
+// A store that is in use is copied by [Store.Backup] into a file, or by
+// [Store.Stream] to anybody; one that nobody has open by [Backup]. A copy made by
+// other means, while the store is open, is broken.
+//
+//	err := store.Backup(ctx, "longrun-2026-11-21.db", sqlite.BackupOptions{})
+//
+// What is wrong with a file is found by [Check], with a hint what to do; [Hint] has
+// one for a file that is refused.
 package sqlite

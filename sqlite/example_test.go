@@ -107,6 +107,44 @@ func ExampleStore_View() {
 	// Output: 1
 }
 
+func ExampleStore_Backup() {
+	file, cleanup := exampleFile()
+	defer cleanup()
+	store, err := sqlite.Open(file, sqlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	ctx := context.Background()
+	op, err := store.Create(ctx, newOperation())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The store is in use, and goes on.
+	if err := store.Backup(ctx, file+".copy", sqlite.BackupOptions{}); err != nil {
+		log.Fatal(err)
+	}
+
+	restored, err := sqlite.Open(file+".copy", sqlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	found, err := restored.Get(ctx, op.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(found[0].ID == op.ID)
+	restored.Close()
+
+	// What is there stays there.
+	err = store.Backup(ctx, file+".copy", sqlite.BackupOptions{})
+	fmt.Println(longrun.CodeOf(err))
+	// Output:
+	// true
+	// AlreadyExists
+}
+
 func ExampleCheck() {
 	file, cleanup := exampleFile()
 	defer cleanup()

@@ -33,6 +33,9 @@ type session struct {
 	beat   time.Time // when it last beat
 	moving bool      // a change of its row is in the writer's hands
 	claims map[longrun.ID]claim
+
+	isBehind bool  // there may be claims on disk that were not read: see behind.go
+	readTo   int64 // the create time up to which they were
 }
 
 // claim is what beats and sweeps need to know of a running operation.
@@ -40,7 +43,6 @@ type claim struct {
 	name      longrun.Name
 	attempt   int64
 	call      int64
-	created   time.Time
 	deadline  time.Time
 	cancelled bool
 	preempted bool
@@ -48,7 +50,7 @@ type claim struct {
 
 func claimOf(op *longrun.Operation) claim {
 	return claim{
-		name: op.Name(), attempt: op.Claim.Attempt, call: op.Claim.Call, created: op.CreateTime,
+		name: op.Name(), attempt: op.Claim.Attempt, call: op.Claim.Call,
 		deadline: op.DeadlineTime, cancelled: op.CancelRequested, preempted: op.Preempted,
 	}
 }
@@ -128,7 +130,7 @@ func (l *live) settle(id longrun.SessionID) {
 }
 
 func (l *live) tidyLocked(id longrun.SessionID, s *session) {
-	if !s.known && !s.moving && len(s.claims) == 0 {
+	if !s.known && !s.moving && !s.isBehind && len(s.claims) == 0 {
 		delete(l.sessions, id)
 	}
 }
@@ -170,7 +172,7 @@ func (l *live) quickBeat(b longrun.Session, now time.Time) (longrun.Beat, bool) 
 		return longrun.Beat{}, false
 	}
 	s.renewLocked(now)
-	if s.moving || b.Closed > s.row.closed {
+	if s.moving || s.isBehind || b.Closed > s.row.closed {
 		return longrun.Beat{}, false
 	}
 	held := heldSet(b.Held)
@@ -221,7 +223,7 @@ func (l *live) overdue(c longrun.Contact, n int) []longrun.SessionID {
 	for id, s := range l.sessions {
 		switch {
 		case !s.alive() || !c.Dead(s.beat, s.row.ttl):
-		case len(s.claims) > 0:
+		case s.isBehind || len(s.claims) > 0:
 			holding = append(holding, id)
 		default:
 			idle = append(idle, id)
@@ -244,22 +246,6 @@ func (l *live) judge(id longrun.SessionID, c longrun.Contact) (sessionRow, bool)
 	return s.row, true
 }
 
-// lost returns the claims of sessions that are not alive.
-func (l *live) lost() []claim {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []claim
-	for _, s := range l.sessions {
-		if s.alive() {
-			continue
-		}
-		for _, c := range s.claims {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
 // forgettable returns up to n sessions that were gone at the time and hold
 // nothing.
 func (l *live) forgettable(before time.Time, n int) []longrun.SessionID {
@@ -270,7 +256,7 @@ func (l *live) forgettable(before time.Time, n int) []longrun.SessionID {
 		if len(ids) == n {
 			break
 		}
-		if s.known && !s.row.gone.IsZero() && s.row.gone.Before(before) && !s.moving && len(s.claims) == 0 {
+		if s.known && !s.row.gone.IsZero() && s.row.gone.Before(before) && !s.moving && !s.isBehind && len(s.claims) == 0 {
 			ids = append(ids, id)
 		}
 	}

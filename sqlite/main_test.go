@@ -10,11 +10,22 @@ import (
 	"time"
 )
 
-// TestMain is also the program that the crash tests kill, and fails when a
+// TestMain is also the program that the crash tests kill and that recovers, and fails when a
 // goroutine of ours is left.
 func TestMain(m *testing.M) {
 	if file := os.Getenv(crashFile); file != "" {
 		writeUntilKilled(file)
+	}
+	if file := os.Getenv(recoverFile); file != "" {
+		if err := recoverAll(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if file := os.Getenv(backupFile); file != "" {
+		fmt.Println("error", saveUntilKilled(file))
+		os.Exit(1)
 	}
 	code := m.Run()
 	for began := time.Now(); code == 0; time.Sleep(10 * time.Millisecond) {

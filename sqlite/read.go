@@ -98,6 +98,9 @@ func (s *Store) List(ctx context.Context, q longrun.Query) (longrun.Page, error)
 
 // ofSession returns what runs under a session.
 func (s *Store) ofSession(ctx context.Context, id longrun.SessionID) (longrun.Page, error) {
+	if err := s.readClaims(ctx, "list", id, allClaims); err != nil {
+		return longrun.Page{}, err
+	}
 	ops, err := s.get(ctx, s.live.claimed(id))
 	if err != nil {
 		return longrun.Page{}, readError("list", err)

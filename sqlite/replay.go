@@ -119,7 +119,7 @@ func (s *Store) replay(w *writer) error {
 	l := s.redo
 	frames, err := l.unapplied()
 	if err != nil {
-		return openError("open", codes.FailedPrecondition, s.file, "%v", err)
+		return advise(openError("open", codes.FailedPrecondition, s.file, "%v", err), hintRedo)
 	}
 	if len(frames) == 0 {
 		return l.remove()

@@ -10,8 +10,6 @@ import (
 const (
 	sqlBury     = `UPDATE longrun_session SET gone_time = ? WHERE remote = 0 AND gone_time IS NULL`
 	sqlSessions = `SELECT id, worker, remote, ttl, closed, open_time, gone_time FROM longrun_session`
-	sqlRunning  = `SELECT ` + recordColumns + recordTables + `WHERE o.session IS NOT NULL`
-	sqlYoung    = `SELECT ` + recordColumns + recordTables + `WHERE o.create_time >= ? AND o.state = 2 AND o.session IS NULL`
 	sqlClock    = `SELECT ceiling, floor, (SELECT max(create_time) FROM longrun_operation) FROM longrun_clock`
 )
 
@@ -27,10 +25,10 @@ func (s *Store) resume(c *conn) error {
 	if err := c.query(sqlSessions, nil, func(stmt *sqlite.Stmt) error { return s.resumeSession(stmt, now) }); err != nil {
 		return err
 	}
-	if err := c.query(sqlRunning, nil, s.resumeClaim); err != nil {
+	if err := c.query(sqlHolders, nil, s.resumeHolder); err != nil {
 		return err
 	}
-	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, s.writer.floor.at) }, s.resumeClaim)
+	return c.query(sqlYoung, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, s.writer.floor.at) }, s.resumeYoung)
 }
 
 // resumeWriter lets the clock go on where the last owner's was, and the floor.
@@ -53,12 +51,22 @@ func (s *Store) resumeWriter(c *conn) error {
 	})
 }
 
-func (s *Store) resumeClaim(stmt *sqlite.Stmt) error {
-	r, err := scanRecord(stmt)
+// resumeHolder notes that something runs under a session. What that is, is read
+// when it is needed.
+func (s *Store) resumeHolder(stmt *sqlite.Stmt) error {
+	var id longrun.SessionID
+	stmt.ColumnBytes(0, id[:])
+	s.live.fallBehind(id)
+	return nil
+}
+
+// resumeYoung takes in what had just begun to run.
+func (s *Store) resumeYoung(stmt *sqlite.Stmt) error {
+	op, err := scanClaim(stmt)
 	if err != nil {
 		return err
 	}
-	s.live.atLocked(r.op.Claim.Session).claims[r.op.ID] = claimOf(r.op)
+	s.live.atLocked(op.Claim.Session).claims[op.ID] = claimOf(op)
 	return nil
 }
 

@@ -53,6 +53,9 @@ func (s *Store) Beat(ctx context.Context, b longrun.Session) (longrun.Beat, erro
 	if answer, ok := s.live.quickBeat(b, s.clock.now()); ok {
 		return answer, nil
 	}
+	if err := s.readClaims(ctx, "beat", b.ID, allClaims); err != nil {
+		return longrun.Beat{}, err
+	}
 	c := &beatChange{outcome: outcome{verb: "beat"}, b: b}
 	if _, err := s.write(ctx, c, len(b.Held)*32); err != nil {
 		return longrun.Beat{}, err
@@ -129,9 +132,10 @@ func (w *writer) releaseClosed(b longrun.Session, now time.Time) error {
 	return nil
 }
 
-// Due marks up to n dead sessions and returns what needs a decision, oldest
-// operation first. See [longrun.Store]. Those that hold claims come first: when
-// Due returns fewer than n operations, all that is left to mark holds nothing.
+// Due marks up to n dead sessions and returns what needs a decision. See
+// [longrun.Store]. Sessions that hold claims come first: when Due returns fewer
+// than n operations, all that is left to mark holds nothing. Of what an earlier
+// owner was running it reads no more than it returns.
 func (s *Store) Due(ctx context.Context, c longrun.Contact, n int) ([]longrun.Overdue, error) {
 	if err := s.begin(ctx, "due"); err != nil {
 		return nil, err
@@ -173,9 +177,11 @@ const sqlPastDeadline = `SELECT ` + recordColumns + recordTables + `WHERE o.dead
 
 // due returns up to n operations that need a decision.
 func (s *Store) due(ctx context.Context, n int) ([]longrun.Overdue, error) {
-	lost := s.live.lost()
-	slices.SortFunc(lost, func(a, b claim) int { return a.created.Compare(b.created) })
-	ids := make([]longrun.ID, min(n, len(lost)))
+	lost, err := s.lost(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]longrun.ID, len(lost))
 	for i := range ids {
 		ids[i] = lost[i].name.ID
 	}

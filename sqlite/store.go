@@ -52,6 +52,8 @@ type Store struct {
 	flusher     *flusher
 	writer      *writer
 	rescue      rescue
+	copying     chan struct{} // of capacity 1: held by a copy that is under way, and by Close for ever
+	copyLog     int64         // how much may be in the log while a copy is made, beside as much as is copied
 
 	done  chan struct{} // closed by Close
 	wrote chan struct{} // closed when the writer has ended
@@ -98,7 +100,7 @@ func Open(file string, o Options) (*Store, error) {
 		file: path, log: o.Log, lock: lock,
 		cache: newCache(max(o.CacheBytes, 0)),
 		done:  make(chan struct{}), wrote: make(chan struct{}),
-		readers: newReaders(path),
+		readers: newReaders(path), copying: make(chan struct{}, 1), copyLog: backupLog,
 	}
 	s.clock.source = o.Now
 	s.live.sessions = map[longrun.SessionID]*session{}
@@ -148,6 +150,7 @@ func (s *Store) start(o Options) error {
 	if err != nil {
 		return err
 	}
+	other.SetBusyTimeout(checkpointPatience)
 	s.checkpoints = newCheckpointer(other, s.log)
 	if s.redo, err = openRedo(c, s.file); err != nil {
 		return err
@@ -200,11 +203,12 @@ func (s *Store) write(ctx context.Context, c change, bytes int) (answered bool, 
 }
 
 // Close commits what is queued, copies the log into the file and gives the file
-// back. It waits for reads and views that are under way. Later calls are
+// back. It waits for reads and views that are under way, and ends a copy. Later calls are
 // Unavailable. A second Close returns what the first one did.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
+		s.copying <- struct{}{}
 		s.queue.Close()
 		<-s.wrote
 		s.flusher.close()

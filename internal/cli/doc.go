@@ -1,5 +1,5 @@
 // Package cli is the command line: serve, run, list, get, wait, cancel, delete,
-// check and version.
+// check, backup and version.
 //
 //	longrun serve                       # a server on 127.0.0.1:9151
 //	longrun run -- make all             # the work happens here, the record there

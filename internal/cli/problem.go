@@ -30,7 +30,7 @@ const (
 // exit status.
 type problem struct {
 	msg  string
-	hint string // may be empty
+	hint string // may be empty; each of its lines is one
 	exit int    // 0 means exitFailure
 }
 
@@ -60,8 +60,8 @@ func report(w io.Writer, err error) int {
 		}
 	}
 	fmt.Fprintf(w, "longrun: error: %s\n", printable(p.msg))
-	if p.hint != "" {
-		fmt.Fprintf(w, "longrun: hint: %s\n", printable(p.hint))
+	for hint := range strings.Lines(p.hint) {
+		fmt.Fprintf(w, "longrun: hint: %s\n", printable(strings.TrimSuffix(hint, "\n")))
 	}
 	return cmp.Or(p.exit, exitFailure)
 }

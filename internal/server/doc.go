@@ -9,7 +9,7 @@
 //	return s.Run(ctx) // serves until ctx ends, then drains
 //
 // It is the only place where the parts meet, so it is also where the command line
-// finds what else is done with a store: [Check].
+// finds what else is done with a store: [Check], [BackupStore] and [BackupServer].
 //
 // # Addresses
 //

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/sqlite"
 )
 
 // Problem is an error for whoever runs the server.
@@ -28,13 +29,14 @@ func (p *Problem) Error() string { return p.Msg }
 func (p *Problem) Unwrap() error { return p.Err }
 
 // storeProblem explains why a store cannot be used.
-func storeProblem(file string, err error) error {
-	p := &Problem{Msg: oneLine(err.Error()), Err: err}
+func storeProblem(file string, err error) *Problem {
+	p := &Problem{Msg: oneLine(err.Error()), Hint: sqlite.Hint(err), Err: err}
+	if p.Hint != "" {
+		return p
+	}
 	switch longrun.CodeOf(err) {
 	case codes.FailedPrecondition:
 		p.Hint = "stop the server that has it open, or name another file with: --store sqlite:FILE"
-	case codes.DataLoss:
-		p.Hint = "keep the file, restore a backup of it under another name, and serve that with: --store sqlite:FILE"
 	case codes.NotFound:
 		p.Hint = "name the file of a store, such as longrun.db"
 		if _, err := os.Stat(filepath.Dir(file)); err != nil {

@@ -102,6 +102,7 @@ func (s *Server) assemble(o Options) (err error) {
 		return err
 	}
 	s.grpc = newGRPC(s.svc, o.Simulator, o.Log)
+	registerAdmin(s.grpc, s.store, o.Log)
 	s.readiness = newReadiness(s.grpc)
 	s.http = newHTTP(s.readiness.handler())
 	s.runner, err = runner.New(s.svc, runner.Options{Log: o.Log})

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 
+	"google.golang.org/grpc/codes"
+
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/sqlite"
 )
@@ -41,17 +43,25 @@ func openStore(addr string, log *slog.Logger) (longrun.Store, error) {
 }
 
 // Check verifies a store's file that no server has open: that it is whole, and that
-// its records fit together. It returns what is wrong, a line each, and changes
-// nothing. A file that cannot be looked at is a *Problem.
-func Check(ctx context.Context, file string) ([]string, error) {
+// its records fit together. It returns what is wrong and changes nothing. A file
+// that cannot be looked at is a *Problem.
+func Check(ctx context.Context, file string) ([]Finding, error) {
 	file = strings.TrimPrefix(file, "sqlite:")
 	found, err := sqlite.Check(ctx, file)
 	if err != nil {
-		return nil, storeProblem(file, err)
+		p := storeProblem(file, err)
+		if sqlite.Hint(err) == "" && longrun.CodeOf(err) == codes.FailedPrecondition {
+			p.Hint = "stop the server first, or copy its store with longrun backup and check the copy"
+		}
+		return nil, p
 	}
-	var lines []string
+	var all []Finding
 	for _, p := range found {
-		lines = append(lines, oneLine(p.Text))
+		all = append(all, Finding{Text: oneLine(p.Text), Hint: oneLine(p.Hint)})
 	}
-	return lines, nil
+	return all, nil
 }
+
+// Finding is something that is wrong in a store, in one line, and what to do about
+// it, in another.
+type Finding struct{ Text, Hint string }
