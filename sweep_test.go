@@ -2,6 +2,7 @@ package longrun_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -278,4 +279,56 @@ func TestSweep_OneFails(t *testing.T) {
 			t.Errorf("operation %d after the next sweep: %v, want it decided", i, got.State)
 		}
 	}
+}
+
+// Lost operations are decided in slices, each together, so that a store can share
+// its writes and others come in between; a sweep that takes long lets what has
+// expired have its turn, and the next one goes on.
+func TestSweep_InSlices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t, longrun.Options{})
+		session := sys.session(t, longrun.SessionOptions{})
+		const n = 250
+		for range n {
+			sys.start(t, longrun.StartOptions{})
+		}
+		ops := sys.claim(t, session, n)
+		if err := sys.work.CloseSession(t.Context(), session); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		together, most := 0, 0
+		sys.store.onCall("Update", func() error {
+			mu.Lock()
+			together++
+			most = max(most, together)
+			mu.Unlock()
+			time.Sleep(20 * time.Second)
+			mu.Lock()
+			together--
+			mu.Unlock()
+			return nil
+		})
+		undecided := func() (left int) {
+			for _, op := range ops {
+				if sys.stored(t, op.ID).State == longrun.Running {
+					left++
+				}
+			}
+			return left
+		}
+		for i, want := range []int{50, 0} {
+			due := sys.store.count("Due")
+			sys.sweep(t)
+			if got := undecided(); got != want {
+				t.Errorf("after sweep %d: %d operations are left, want %d", i+1, got, want)
+			}
+			if got := sys.store.count("Due") - due; got != 2-i {
+				t.Errorf("sweep %d asked %d times for what is due, want %d", i+1, got, 2-i)
+			}
+		}
+		if most != 100 {
+			t.Errorf("%d were decided at a time, want 100", most)
+		}
+	})
 }

@@ -206,12 +206,19 @@ func TestRecovery_WorkerComesBack(t *testing.T) {
 	}
 	closeTest(t, s)
 
-	s = openTest(t, file, Options{Now: clock.Now})
-	update(t, s, held[0].ID, cancel)
 	name := func(op *longrun.Operation) longrun.Held {
 		return longrun.Held{Name: op.Name(), Attempt: op.Claim.Attempt}
 	}
-	beat, err := s.Beat(t.Context(), longrun.Session{ID: id, TTL: time.Minute, Closed: 2, Held: []longrun.Held{name(held[0])}})
+	s = openTest(t, file, Options{Now: clock.Now})
+	beat, err := s.Beat(t.Context(), longrun.Session{ID: id, TTL: time.Minute, Held: []longrun.Held{name(held[0]), name(held[1])}})
+	if err != nil || len(beat.Stop) != 0 {
+		t.Errorf("beat = %v, %v, want that nothing must stop", beat.Stop, err)
+	}
+	closeTest(t, s)
+
+	s = openTest(t, file, Options{Now: clock.Now})
+	update(t, s, held[0].ID, cancel)
+	beat, err = s.Beat(t.Context(), longrun.Session{ID: id, TTL: time.Minute, Closed: 2, Held: []longrun.Held{name(held[0])}})
 	if err != nil || len(beat.Stop) != 1 || beat.Stop[0].Why != longrun.ErrCancelled {
 		t.Errorf("beat = %v, %v, want that the first must stop", beat.Stop, err)
 	}
