@@ -28,6 +28,7 @@ type Task struct {
 	metadata proto.Message
 	written  bool              // metadata was written
 	dirty    bool              // metadata was written since Reported
+	carried  *anypb.Any        // metadata as it is stored at most
 	steps    map[string][]byte // remembered by earlier runs and this one; nil until loaded
 }
 
@@ -61,7 +62,7 @@ func (w *Work) Task(op *Operation, o TaskOptions) (*Task, error) {
 	if m == nil || m.run == nil {
 		return nil, w.s.fault("run", op.Name(), &Error{Code: codes.Unimplemented, Reason: ReasonMethodNotSupported, Msg: "the method has no handler here"})
 	}
-	return &Task{w: w, op: op, m: m, opts: o}, nil
+	return &Task{w: w, op: op, m: m, opts: o, carried: op.Metadata}, nil
 }
 
 // Operation returns the record as it was claimed.
@@ -126,13 +127,24 @@ func (t *Task) last() *anypb.Any {
 func (t *Task) packLocked() *anypb.Any {
 	a, err := pack(t.metadata)
 	if err == nil {
-		err = checkMetadata(a)
+		err = t.fitsLocked(a)
 	}
 	if err != nil {
 		t.w.s.log.Error("metadata is not kept", "operation", t.op.Name().String(), "method", t.op.Method, "attempt", t.op.Claim.Attempt, "err", err)
 		return nil
 	}
 	return a
+}
+
+// fitsLocked checks metadata with all that carry adds to it when it is stored: the end
+// of a run must not be refused for what the run has not written.
+func (t *Task) fitsLocked(metadata *anypb.Any) error {
+	carried := carry(t.carried, metadata)
+	if err := checkMetadata(carried); err != nil {
+		return err
+	}
+	t.carried = carried
+	return nil
 }
 
 // edit lets f change the metadata, of which it gets its own copy.
