@@ -74,7 +74,7 @@ var layers = map[string]layer{
 	"internal/server": {
 		ours: []string{".", "dispatch", "filter", "grpcapi", "httpapi", "inmem", "longrunpb", "postgres", "runner", "simulator", "sqlite",
 			"internal/groupcommit", "internal/mask", "internal/migrate", "internal/sqlwhere"},
-		outside: with("github.com/goccy/go-yaml", "golang.org/x/net/netutil", "google.golang.org/grpc", "google.golang.org/grpc/"),
+		outside: with("github.com/goccy/go-yaml", "google.golang.org/grpc", "google.golang.org/grpc/"),
 	},
 	"internal/cli": {
 		ours: []string{"internal/server", "longrunpb"},

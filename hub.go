@@ -28,6 +28,7 @@ type hub struct {
 	cancel   context.CancelFunc // not nil once started
 	ended    sync.WaitGroup
 	reads    int64 // counts reads from 1
+	room     int   // for so many more waiters
 	awaited  map[ID]*awaited
 	queue    []ID      // to be read
 	round    []ID      // the rest of the current round of re-reads
@@ -41,9 +42,9 @@ type hub struct {
 // watchAgain is how long to pause after Watch has failed.
 const watchAgain = time.Second
 
-func newHub(store Store, log *slog.Logger) *hub {
+func newHub(store Store, log *slog.Logger, waiters int) *hub {
 	return &hub{
-		store: store, log: log,
+		store: store, log: log, room: waiters,
 		draining: make(chan struct{}), wake: make(chan struct{}, 1),
 		awaited: map[ID]*awaited{}, methods: map[string]map[*signal]struct{}{}, sessions: map[SessionID]map[*signal]struct{}{},
 	}

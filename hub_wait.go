@@ -27,10 +27,15 @@ const (
 	readDeadline = 10 * time.Second
 )
 
-// await subscribes to the end of the operation and asks for a read.
+// await subscribes to the end of the operation and asks for a read. It returns nil
+// where there is no room for one more; whoever got a waiter leaves in the end.
 func (h *hub) await(name Name) *waiter {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.room <= 0 {
+		return nil
+	}
+	h.room--
 	h.startLocked()
 	w := &waiter{parent: name.Parent, since: h.reads, end: make(chan struct{})}
 	a := h.awaited[name.ID]
@@ -43,10 +48,11 @@ func (h *hub) await(name Name) *waiter {
 	return w
 }
 
-// leave unsubscribes.
+// leave unsubscribes, once for each await, also when the wait has ended.
 func (h *hub) leave(id ID, w *waiter) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.room++
 	a := h.awaited[id]
 	if a == nil {
 		return

@@ -54,6 +54,9 @@ const (
 	MaxPageTokenBytes = 4096
 	// MaxWait is the longest that one call of Wait waits (WAI-06).
 	MaxWait = 60 * time.Second
+	// DefaultMaxWaiters is how many calls of Wait may wait in one process where
+	// Options.MaxWaiters is 0. One that waits over gRPC costs about 12 KB.
+	DefaultMaxWaiters = 20_000
 	// MaxWorkerBytes limits the name that a session gives itself.
 	MaxWorkerBytes = 128
 	// MaxSessionTokenBytes limits the token of a session.

@@ -41,6 +41,10 @@ type Options struct {
 	// allows everything.
 	Authorize func(ctx context.Context, verb Verb, parent string) error
 
+	// MaxWaiters is how many calls of Wait may wait at a time; beyond, they are
+	// UNAVAILABLE. Zero means 20,000; negative is an error.
+	MaxWaiters int
+
 	// Domain is the ErrorInfo domain of our errors, normally the name of the
 	// API's service (ERR-05). Empty means "longrun.dev".
 	Domain string
@@ -76,6 +80,11 @@ func New(store Store, opts Options) (*Service, error) {
 		return nil, errors.New("longrun: a Service needs a Store")
 	case opts.Retention < 0:
 		return nil, errors.New("longrun: Retention is negative")
+	case opts.MaxWaiters < 0:
+		return nil, errors.New("longrun: MaxWaiters is negative")
+	}
+	if opts.MaxWaiters == 0 {
+		opts.MaxWaiters = DefaultMaxWaiters
 	}
 	if opts.Retention == 0 {
 		opts.Retention = DefaultRetention
@@ -86,7 +95,7 @@ func New(store Store, opts Options) (*Service, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
-	return &Service{store: store, opts: opts, log: opts.Log, hub: newHub(store, opts.Log),
+	return &Service{store: store, opts: opts, log: opts.Log, hub: newHub(store, opts.Log, opts.MaxWaiters),
 		methods: map[string]*method{}, secrets: map[string][]byte{}}, nil
 }
 

@@ -28,6 +28,7 @@ type Task struct {
 	metadata proto.Message
 	written  bool              // metadata was written
 	dirty    bool              // metadata was written since Reported
+	carried  *anypb.Any        // metadata as it is in the record once it was reported
 	steps    map[string][]byte // remembered by earlier runs and this one; nil until loaded
 }
 
@@ -61,7 +62,7 @@ func (w *Work) Task(op *Operation, o TaskOptions) (*Task, error) {
 	if m == nil || m.run == nil {
 		return nil, w.s.fault("run", op.Name(), &Error{Code: codes.Unimplemented, Reason: ReasonMethodNotSupported, Msg: "the method has no handler here"})
 	}
-	return &Task{w: w, op: op, m: m, opts: o}, nil
+	return &Task{w: w, op: op, m: m, opts: o, carried: op.Metadata}, nil
 }
 
 // Operation returns the record as it was claimed.
@@ -113,26 +114,39 @@ func (t *Task) Reported() *anypb.Any {
 }
 
 // last returns the metadata if this run has written any, whatever was reported:
-// a report may have been lost.
+// a report may have been lost. It is checked with all that carry adds to it when it is
+// stored: the end of a run must not be refused for what the run has not written.
 func (t *Task) last() *anypb.Any {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.written {
 		return nil
 	}
-	return t.packLocked()
+	a := t.packLocked()
+	if err := checkMetadata(t.carried); a != nil && err != nil {
+		t.logUnkept(err)
+		return nil
+	}
+	return a
 }
 
+// packLocked returns the metadata as it is to be reported, and notes what becomes of it
+// then.
 func (t *Task) packLocked() *anypb.Any {
 	a, err := pack(t.metadata)
 	if err == nil {
 		err = checkMetadata(a)
 	}
 	if err != nil {
-		t.w.s.log.Error("metadata is not kept", "operation", t.op.Name().String(), "method", t.op.Method, "attempt", t.op.Claim.Attempt, "err", err)
+		t.logUnkept(err)
 		return nil
 	}
+	t.carried = carry(t.carried, a)
 	return a
+}
+
+func (t *Task) logUnkept(err error) {
+	t.w.s.log.Error("metadata is not kept", "operation", t.op.Name().String(), "method", t.op.Method, "attempt", t.op.Claim.Attempt, "err", err)
 }
 
 // edit lets f change the metadata, of which it gets its own copy.

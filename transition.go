@@ -6,6 +6,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -97,7 +98,8 @@ type RunEnd struct {
 
 // EndRun ends the run under e.Claim: the table "a run ends by" of ARCHITECTURE,
 // from its first row to its last. ErrClaimLost says that the operation is not
-// this run's any more, and nothing has changed. The same end again is no error.
+// this run's any more, and nothing has changed. The same end again is no error;
+// another one, of a run that has ended, is ErrClaimLost too.
 func (op *Operation) EndRun(e RunEnd, now time.Time) (*Operation, error) {
 	if op.State != Running || !op.Claim.Same(e.Claim) {
 		if op.Claim.Same(e.Claim) && op.endedAlready(e) {
@@ -155,10 +157,29 @@ func (op *Operation) endedAlready(e RunEnd) bool {
 	case e.Kind == RunLost:
 		return true
 	case op.State.Done() && op.EndedByRun:
-		return true
+		return !op.endedOtherwise(e)
 	default:
 		return e.Kind != RunReturned
 	}
+}
+
+// endedOtherwise reports whether op, which its last run has ended, shows that the run
+// ended in another way than by e. Where the engine may have put an error of its own
+// in the place of the run's, it cannot tell, and says no.
+func (op *Operation) endedOtherwise(e RunEnd) bool {
+	switch {
+	case op.Hidden || op.Preempted || e.Kind == RunReleased:
+		return false
+	case op.State == Succeeded:
+		return e.Kind != RunReturned || !proto.Equal(op.Response, e.Response)
+	case e.Response != nil:
+		return true
+	case op.CancelRequested || !op.DeadlineTime.IsZero() || e.Kind == RunDelayed:
+		return false
+	case op.Error.GetCode() == int32(codes.Internal) && e.Error.GetCode() == int32(codes.Internal):
+		return false // the id in it is another one each time
+	}
+	return !proto.Equal(op.Error, e.Error)
 }
 
 // RequestCancel asks op to stop. One that waits ends at once, CANCELLED

@@ -312,3 +312,57 @@ func TestEndRun_AgainLater(t *testing.T) {
 		}
 	}
 }
+
+// A run that has ended and says another end is told that its claim was over; the same
+// end, and one that the engine may have put its own error in the place of, is not.
+func TestEndRun_AnotherEnd(t *testing.T) {
+	t.Parallel()
+	running := claimed(t, fresh().Stored(storeStart, false), storeStart)
+	returned := func(e RunEnd) RunEnd {
+		e.Claim, e.Kind = running.Claim, max(e.Kind, RunReturned)
+		return e
+	}
+	response, other := returned(RunEnd{Response: &anypb.Any{TypeUrl: "a"}}), returned(RunEnd{Response: &anypb.Any{TypeUrl: "b"}})
+	notFound, lost := returned(RunEnd{Error: endStatus(5, "X", "x")}), returned(RunEnd{Error: endStatus(5, "X", "y")})
+	internal, again := returned(RunEnd{Error: endStatus(13, "INTERNAL", "id 1")}), returned(RunEnd{Error: endStatus(13, "INTERNAL", "id 2")})
+	canceled := returned(RunEnd{Error: endStatus(1, "X", "x")})
+	retry := returned(RunEnd{Kind: RunRetryable, Error: endStatus(14, "X", "x")})
+	release := returned(RunEnd{Kind: RunReleased})
+	late := returned(RunEnd{Error: endStatus(4, "X", "x"), Timeout: true})
+
+	cancelled := running.RequestCancel(storeStart)
+	limited := *running
+	limited.DeadlineTime = storeStart
+	for _, tt := range []struct {
+		name        string
+		op          *Operation
+		first, then RunEnd
+		want        error
+	}{
+		{"another response", running, response, other, ErrClaimLost},
+		{"an error after a response", running, response, notFound, ErrClaimLost},
+		{"a retry after a response", running, response, retry, ErrClaimLost},
+		{"a release after a response", running, response, release, nil},
+		{"a response after an error", running, notFound, response, ErrClaimLost},
+		{"another error", running, notFound, lost, ErrClaimLost},
+		{"another code", running, internal, notFound, ErrClaimLost},
+		{"the same error under another id", running, internal, again, nil},
+		{"cancelled on request, told again", cancelled, canceled, canceled, nil},
+		{"cancelled on request, then a response", cancelled, canceled, response, ErrClaimLost},
+		{"past its deadline, told again", &limited, late, late, nil},
+		{"past its deadline, then a response", &limited, late, response, ErrClaimLost},
+		{"preempted: nothing it says is kept", running.Preempt(storeStart), response, notFound, nil},
+		{"deleted: nothing it said is known", running.Hide(storeStart), response, notFound, nil},
+	} {
+		ended, err := tt.op.EndRun(tt.first, storeStart)
+		if err != nil || !ended.State.Done() {
+			t.Fatalf("%s: the first end: %v, %v", tt.name, ended.State, err)
+		}
+		if same, err := ended.EndRun(tt.first, storeStart); same != ended || err != nil {
+			t.Errorf("%s: the first end again: %v, changed %v; want nothing", tt.name, err, same != ended)
+		}
+		if after, err := ended.EndRun(tt.then, storeStart); after != ended || err != tt.want {
+			t.Errorf("%s: %v, changed %v; want %v and nothing changed", tt.name, err, after != ended, tt.want)
+		}
+	}
+}

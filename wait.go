@@ -18,7 +18,9 @@ const (
 // has passed, nearly all of ctx's deadline is used up, or the Service drains
 // (WAI-01 to WAI-05, WAI-15). No timeout is longer than MaxWait. Zero returns
 // at once, like Get (WAI-07); negative is INVALID_ARGUMENT (WAI-08). One that is
-// deleted meanwhile is NOT_FOUND (WAI-11).
+// deleted meanwhile is NOT_FOUND (WAI-11). Where Options.MaxWaiters calls wait
+// already, one that would have to wait is UNAVAILABLE with reason OVERLOADED and a
+// delay (POL-04); an operation that is done is returned all the same.
 //
 // A wait costs one goroutine, the caller's, and two reads however long it takes.
 func (s *Service) Wait(ctx context.Context, name Name, timeout time.Duration) (*Operation, error) {
@@ -51,6 +53,9 @@ func (s *Service) Wait(ctx context.Context, name Name, timeout time.Duration) (*
 // last read.
 func (s *Service) await(ctx context.Context, name Name, timeout time.Duration) (*Operation, error) {
 	w := s.hub.await(name)
+	if w == nil {
+		return s.unawaited(ctx, name)
+	}
 	defer s.hub.leave(name.ID, w)
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -68,4 +73,13 @@ func (s *Service) await(ctx context.Context, name Name, timeout time.Duration) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// unawaited answers who found no room to wait: with the end, if there is one.
+func (s *Service) unawaited(ctx context.Context, name Name) (*Operation, error) {
+	op, err := s.read(ctx, name)
+	if err != nil || op.State.Done() {
+		return op, err
+	}
+	return nil, &Error{Code: codes.Unavailable, Reason: ReasonOverloaded, Delay: time.Second, Msg: "too many callers are waiting"}
 }

@@ -152,8 +152,10 @@ func (w *Work) Steps(ctx context.Context, name Name, after string, n int) ([]Ste
 
 // Finish ends the run under claim by the table "a run ends by", and returns the
 // operation as it now is: done, or pending where the run is repeated. The same
-// Finish again is no error. A payload past its limit is INVALID_ARGUMENT with
-// reason PAYLOAD_TOO_LARGE, and the run goes on.
+// Finish again is no error; one with another result is ABORTED with reason CLAIM_LOST,
+// because the claim was over with the first. A payload past its limit is
+// INVALID_ARGUMENT with reason PAYLOAD_TOO_LARGE, and the run goes on; the metadata
+// counts with what the starter has set in it.
 func (w *Work) Finish(ctx context.Context, name Name, claim Claim, r Result) (*Operation, error) {
 	if err := w.s.authorize(ctx, VerbWork, name); err != nil {
 		return nil, err
@@ -191,7 +193,14 @@ func (w *Work) endRun(ctx context.Context, name Name, end RunEnd) (*Operation, e
 	return w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
 		e := end
 		e.Metadata = carry(op.Metadata, end.Metadata)
-		return op.EndRun(e, now)
+		next, err := op.EndRun(e, now)
+		if err == nil && next != op && e.Metadata != nil {
+			err = checkMetadata(next.Metadata)
+		}
+		if err != nil {
+			return op, err
+		}
+		return next, nil
 	})
 }
 

@@ -33,9 +33,15 @@ func TestFinish(t *testing.T) {
 	if first.Revision != again.Revision || sys.metadata(t, again).Progress.CompletedUnits != 9 {
 		t.Errorf("the same Finish again: revision %d after %d", again.Revision, first.Revision)
 	}
-	// OP-16: whatever it says, the first end stays.
-	if later := sys.finish(t, op, longrun.Result{Err: errors.New("x")}); later.State != longrun.Succeeded || later.Revision != first.Revision {
-		t.Errorf("another Finish: %v, want the first end kept", later.State)
+	// OP-16: whatever it says, the first end stays; and who said something else is told.
+	for _, other := range []longrun.Result{{Err: errors.New("x")}, {Err: status.Error(codes.Unavailable, "x")}, {Response: packed(t, int64Value(8))}} {
+		_, err := sys.svc.Work().Finish(t.Context(), op.Name(), op.Claim, other)
+		if !errors.Is(err, longrun.ErrClaimLost) || longrun.CodeOf(err) != codes.Aborted {
+			t.Errorf("Finish again with %+v: %v, want ABORTED, claim lost", other, err)
+		}
+	}
+	if later := sys.finish(t, op, result); later.State != longrun.Succeeded || later.Revision != first.Revision {
+		t.Errorf("after another Finish: %v, want the first end kept", later.State)
 	}
 	// UNAVAILABLE is run again.
 	back := sys.finish(t, sys.running(t, longrun.StartOptions{}), longrun.Result{Err: status.Error(codes.Unavailable, "away")})

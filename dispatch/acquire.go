@@ -46,7 +46,7 @@ func (s *server) AcquireOperations(ctx context.Context, r *longrunpb.AcquireOper
 	end := answerBy(ctx, arrived, a.wait)
 	hints, stop := s.ready(a)
 	defer stop()
-	for {
+	for waits := false; ; {
 		c, err := s.claim(ctx, a)
 		if err != nil {
 			return nil, s.forget(a.session, err)
@@ -58,11 +58,18 @@ func (s *server) AcquireOperations(ctx context.Context, r *longrunpb.AcquireOper
 		if !end.After(now) {
 			return &longrunpb.AcquireOperationsResponse{}, nil
 		}
+		if !waits {
+			if !s.desk.wait(a.session) {
+				return nil, unavailable("acquire", longrun.ReasonOverloaded, "too many calls wait for operations")
+			}
+			defer s.desk.leave(a.session)
+			waits = true
+		}
 		heard, next := hints, c.Next
 		if c.full {
 			heard, next = nil, time.Time{} // more work makes no room
 		}
-		if err := s.listen(ctx, heard, s.pause(now, end, next)); err != nil && !errors.Is(err, errHint) {
+		if err := s.listen(ctx, heard, nil, s.pause(now, end, next)); err != nil && !errors.Is(err, errHint) {
 			return nil, gone(ctx, "acquire")
 		}
 		if s.draining() {

@@ -166,11 +166,16 @@ func TestAcquire_CallersDeadline(t *testing.T) {
 func TestAcquire_Woken(t *testing.T) {
 	bubble(t, func(x *system) {
 		session := x.open()
-		time.AfterFunc(1234*time.Millisecond, func() { x.start(resize) })
+		started := make(chan struct{})
+		time.AfterFunc(1234*time.Millisecond, func() {
+			defer close(started)
+			x.start(resize)
+		})
 		var ops []*longrunpb.AcquiredOperation
 		if got := took(func() { ops = x.acquireWith(waiting(session, 1, "other", resize)) }); got != 1234*time.Millisecond || len(ops) != 1 {
 			x.t.Errorf("took %v and gave %v, want 1.234s and one", got, ops)
 		}
+		<-started
 	})
 }
 

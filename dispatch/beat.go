@@ -44,11 +44,14 @@ func (s *server) BeatSession(ctx context.Context, r *longrunpb.BeatSessionReques
 }
 
 // beat renews the session and returns what must stop: as soon as there is
-// something new, or when wait is over.
+// something new, when wait is over, or when a newer beat of the session waits. So
+// there are no more beats that wait than there are sessions, and none is refused.
 func (s *server) beat(ctx context.Context, r longrun.BeatRequest, wait time.Duration) ([]longrun.Stop, error) {
 	arrived := time.Now()
 	hints, stop := s.heed(r.Session, wait)
 	defer stop()
+	newer, over := s.desk.beats(r.Session, wait)
+	defer over()
 	b, err := s.work.Beat(ctx, r)
 	if err != nil {
 		return nil, err
@@ -63,7 +66,9 @@ func (s *server) beat(ctx context.Context, r longrun.BeatRequest, wait time.Dura
 		if !at.After(now) || s.draining() {
 			return b.Stop, nil
 		}
-		switch err := s.listen(ctx, hints, at.Sub(now)); {
+		switch err := s.listen(ctx, hints, newer, at.Sub(now)); {
+		case errors.Is(err, errNewer):
+			return b.Stop, nil
 		case errors.Is(err, errHint):
 			if b, err = s.beatAgain(ctx, r, b); err != nil {
 				return nil, err
@@ -97,17 +102,22 @@ func (s *server) beatAgain(ctx context.Context, r longrun.BeatRequest, before lo
 	return b, nil
 }
 
-// errHint says that a hint has ended listen.
-var errHint = errors.New("hint")
+// What has ended listen: a hint, or a newer beat of the same session.
+var (
+	errHint  = errors.New("hint")
+	errNewer = errors.New("newer beat")
+)
 
-// listen waits for a hint, which is errHint, for d, for the service to drain, or
-// for the caller to go, which is ctx's error.
-func (s *server) listen(ctx context.Context, hints <-chan struct{}, d time.Duration) error {
+// listen waits for a hint, which is errHint, for newer, which is errNewer, for d,
+// for the service to drain, or for the caller to go, which is ctx's error.
+func (s *server) listen(ctx context.Context, hints, newer <-chan struct{}, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-hints:
 		return errHint
+	case <-newer:
+		return errNewer
 	case <-timer.C:
 		return nil
 	case <-s.svc.Draining():

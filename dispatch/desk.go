@@ -10,17 +10,24 @@ import (
 )
 
 // A desk keeps what this process knows of remote sessions beside the store: how
-// many operations each may hold at most, and what it was told last. All of it may
-// be forgotten at any time. It is safe for concurrent use.
+// many operations each may hold at most, what it was told last, and which of its
+// calls wait. All that it knows of a session may be forgotten at any time. It is safe
+// for concurrent use.
 type desk struct {
-	mu     sync.Mutex // guards what follows
-	notes  map[longrun.SessionID]*note
-	pruned time.Time
+	mu      sync.Mutex // guards what follows
+	notes   map[longrun.SessionID]*note
+	pruned  time.Time
+	opening int // sessions that are being opened
+	room    int // for so many more acquires that wait
 }
 
 // note is about one session.
 type note struct {
 	seen time.Time
+	ttl  time.Duration // 0: not known
+
+	acquires int           // that wait
+	beat     chan struct{} // closed when a newer beat waits; nil where none does
 
 	known    bool // held is an upper bound
 	held     int  // operations it may hold, without reserved
@@ -33,7 +40,10 @@ type note struct {
 
 const pruneEvery = time.Minute
 
-func newDesk() *desk { return &desk{notes: map[longrun.SessionID]*note{}} }
+// newDesk returns a desk with room for so many acquires that wait.
+func newDesk(acquires int) *desk {
+	return &desk{notes: map[longrun.SessionID]*note{}, room: acquires}
+}
 
 // noteLocked returns the note of a session, and drops those of sessions that
 // must be over.
@@ -54,28 +64,98 @@ func (d *desk) noteLocked(id longrun.SessionID) *note {
 func (d *desk) pruneLocked(now time.Time) {
 	d.pruned = now
 	for id, n := range d.notes {
-		if n.reserved == 0 && now.Sub(n.seen) > longrun.MaxSessionTTL {
+		if n.reserved == 0 && n.acquires == 0 && now.Sub(n.seen) > n.silence() {
 			delete(d.notes, id)
 		}
 	}
 }
 
-// full reports whether this server has as many sessions as it may. One that was
-// not closed counts until it must be over.
-func (d *desk) full() bool {
+// silence is how long a session is silent that must be over: one that has crashed is
+// marked within two of its TTLs.
+func (n *note) silence() time.Duration {
+	if n.ttl == 0 {
+		return longrun.MaxSessionTTL
+	}
+	return 2 * n.ttl
+}
+
+// enter takes a place for a session that is about to be opened, and reports whether
+// there was one. What becomes of it is said by opened or by refused. A session that
+// was not closed has its place until it must be over.
+func (d *desk) enter() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.notes) >= longrun.MaxSessions {
+	if len(d.notes)+d.opening >= longrun.MaxSessions {
 		d.pruneLocked(time.Now())
 	}
-	return len(d.notes) >= longrun.MaxSessions
+	if len(d.notes)+d.opening >= longrun.MaxSessions {
+		return false
+	}
+	d.opening++
+	return true
+}
+
+// refused gives the place of a session back that was not opened.
+func (d *desk) refused() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.opening--
 }
 
 // opened notes a session that holds nothing yet.
-func (d *desk) opened(id longrun.SessionID) {
+func (d *desk) opened(id longrun.SessionID, ttl time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.noteLocked(id).known = true
+	d.opening--
+	n := d.noteLocked(id)
+	n.known, n.ttl = true, ttl
+}
+
+// wait takes a place for an acquire of the session that is about to wait, and reports
+// whether there was one; if so, leave gives it back.
+func (d *desk) wait(id longrun.SessionID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.noteLocked(id)
+	if d.room <= 0 || n.acquires >= MaxSessionAcquires {
+		return false
+	}
+	d.room--
+	n.acquires++
+	return true
+}
+
+// leave gives back what wait has taken.
+func (d *desk) leave(id longrun.SessionID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room++
+	if n := d.notes[id]; n != nil && n.acquires > 0 { // it may have been forgotten meanwhile
+		n.acquires--
+	}
+}
+
+// beats returns a channel that is closed when a newer beat of the session waits, and
+// ends the wait of the one before. over is called when this one waits no more.
+func (d *desk) beats(id longrun.SessionID, wait time.Duration) (newer <-chan struct{}, over func()) {
+	if wait == 0 {
+		return nil, func() {}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := d.noteLocked(id)
+	if n.beat != nil {
+		close(n.beat)
+	}
+	own := make(chan struct{})
+	n.beat = own
+	return own, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if n.beat == own {
+			n.beat = nil
+		}
+	}
 }
 
 // forget drops what is known of a session that is over.

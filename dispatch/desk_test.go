@@ -18,9 +18,9 @@ func wantTake(t *testing.T, d *desk, id longrun.SessionID, n int, want bool) {
 // A session that was opened here holds nothing; room under way counts.
 func TestDesk_Take(t *testing.T) {
 	t.Parallel()
-	d, id := newDesk(), longrun.NewSessionID()
+	d, id := newDesk(10), longrun.NewSessionID()
 	wantTake(t, d, id, 1, false) // nobody has counted
-	d.opened(id)
+	d.opened(id, longrun.MaxSessionTTL)
 	wantTake(t, d, id, longrun.MaxHeld-100, true)
 	wantTake(t, d, id, 101, false)
 	wantTake(t, d, id, 100, true)
@@ -34,7 +34,7 @@ func TestDesk_Take(t *testing.T) {
 // What was given while the store was asked is not forgotten by its answer.
 func TestDesk_CountedMeanwhile(t *testing.T) {
 	t.Parallel()
-	d, id := newDesk(), longrun.NewSessionID()
+	d, id := newDesk(10), longrun.NewSessionID()
 	granted, _ := d.take(id, 50)
 	d.settle(id, 0, 30) // another call, after the list was read
 	if got := d.counted(id, longrun.MaxHeld-50, granted, 50); got != 20 {
@@ -47,8 +47,8 @@ func TestDesk_CountedMeanwhile(t *testing.T) {
 
 func TestDesk_Forget(t *testing.T) {
 	t.Parallel()
-	d, id := newDesk(), longrun.NewSessionID()
-	d.opened(id)
+	d, id := newDesk(10), longrun.NewSessionID()
+	d.opened(id, longrun.MaxSessionTTL)
 	d.forget(id)
 	if len(d.notes) != 0 {
 		t.Errorf("%d notes, want none", len(d.notes))
@@ -59,17 +59,17 @@ func TestDesk_Forget(t *testing.T) {
 // theirs is under way.
 func TestDesk_Prunes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, silent, busy := newDesk(), longrun.NewSessionID(), longrun.NewSessionID()
-		d.opened(silent)
-		d.opened(busy)
+		d, silent, busy := newDesk(10), longrun.NewSessionID(), longrun.NewSessionID()
+		d.opened(silent, longrun.MaxSessionTTL/2)
+		d.opened(busy, longrun.MaxSessionTTL/2)
 		d.take(busy, 1)
 		time.Sleep(longrun.MaxSessionTTL)
-		d.opened(longrun.NewSessionID())
+		d.opened(longrun.NewSessionID(), longrun.MaxSessionTTL)
 		if len(d.notes) != 3 {
 			t.Errorf("%d notes after the longest TTL, want 3", len(d.notes))
 		}
 		time.Sleep(2 * pruneEvery)
-		d.opened(longrun.NewSessionID())
+		d.opened(longrun.NewSessionID(), longrun.MaxSessionTTL)
 		if d.notes[silent] != nil || d.notes[busy] == nil {
 			t.Errorf("notes of the silent %v, of the busy %v, want none and one", d.notes[silent], d.notes[busy])
 		}
@@ -79,7 +79,7 @@ func TestDesk_Prunes(t *testing.T) {
 // The same news are due again after a second, others at once.
 func TestDesk_Due(t *testing.T) {
 	t.Parallel()
-	d, id, now := newDesk(), longrun.NewSessionID(), time.Now()
+	d, id, now := newDesk(10), longrun.NewSessionID(), time.Now()
 	stop := func() longrun.Stop {
 		return longrun.Stop{Name: longrun.Name{ID: longrun.NewID()}, Attempt: 1, Why: longrun.ErrCancelled}
 	}
@@ -128,26 +128,4 @@ func TestShares(t *testing.T) {
 			}
 		}
 	}
-}
-
-// A server keeps so many sessions at a time and refuses more, until some must be
-// over.
-func TestDesk_Full(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk()
-		for range longrun.MaxSessions - 1 {
-			d.opened(longrun.NewSessionID())
-		}
-		if d.full() {
-			t.Error("full with one less than the limit")
-		}
-		d.opened(longrun.NewSessionID())
-		if !d.full() {
-			t.Error("not full at the limit")
-		}
-		time.Sleep(longrun.MaxSessionTTL + time.Second)
-		if d.full() {
-			t.Error("full of sessions that must be over")
-		}
-	})
 }

@@ -39,6 +39,8 @@
 //     new, after a second to a worker that beats again at once. A beat that is
 //     answered early and says nothing comes from a server that stops; the loop
 //     waits a second then, as it does after a call that has failed.
+//   - The first Finish that is taken counts. The same one again is no error; one with
+//     another result is ABORTED with reason CLAIM_LOST, as the claim was over.
 //   - ABORTED with reason CLAIM_LOST means: stop this run, nothing it still says
 //     is kept. ABORTED with reason SESSION_LOST means: stop all runs, open
 //     another session. UNAVAILABLE means: the same call again, a little later.
@@ -53,7 +55,8 @@
 //
 // BeatSession and AcquireOperations wait on the goroutine of their call, with no
 // other. They answer a little before the caller's deadline, and at once when the
-// Service drains.
+// Service drains. A session has one beat that waits: a newer one answers the one
+// before it.
 //
 // A beat counts as a sign of life when it arrives. While it waits, a hint that
 // something must stop makes the server ask the store again, which the store
@@ -74,6 +77,13 @@
 //     the limit by what the others gave it meanwhile, and then cannot name all it
 //     holds. At the limit AcquireOperations gives nothing and StartOperation with
 //     a session is UNAVAILABLE, until something is finished.
+//   - A server keeps 10,000 sessions (longrun.MaxSessions): beyond, OpenSession is
+//     UNAVAILABLE. A session that was not closed has its place for two of its TTLs
+//     after its last call.
+//   - At most 10,000 calls of AcquireOperations wait (Options.MaxAcquires), and 100 of
+//     one session. A call beyond that which finds nothing ready is UNAVAILABLE; one that finds
+//     something gets it. A beat is never refused: where many are sent, the older ones
+//     are answered early.
 //   - Where more methods are wanted than operations, one method at a time is
 //     first, in turn by the number of the call, and when it has none, the one
 //     whose operation has been ready for longest.

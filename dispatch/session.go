@@ -23,19 +23,26 @@ func (s *server) OpenSession(ctx context.Context, r *longrunpb.OpenSessionReques
 	case ttl == 0:
 		ttl = refused // Work takes 0 for "the default"
 	}
-	if s.desk.full() {
+	if !s.desk.enter() {
 		return nil, unavailable("open session", longrun.ReasonOverloaded, "the server has as many sessions as it may")
 	}
-	id, err := s.work.OpenSession(ctx, longrun.SessionOptions{Worker: r.GetWorker(), TTL: ttl, Remote: true})
+	id, token, err := s.openSession(ctx, longrun.SessionOptions{Worker: r.GetWorker(), TTL: ttl, Remote: true})
 	if err != nil {
+		s.desk.refused()
 		return nil, err
+	}
+	s.desk.opened(id, ttl)
+	return &longrunpb.OpenSessionResponse{Session: token, Ttl: durationpb.New(ttl.Truncate(time.Microsecond))}, nil
+}
+
+// openSession opens a session. One whose token cannot be made ends with its TTL.
+func (s *server) openSession(ctx context.Context, o longrun.SessionOptions) (longrun.SessionID, string, error) {
+	id, err := s.work.OpenSession(ctx, o)
+	if err != nil {
+		return id, "", err
 	}
 	token, err := s.work.SessionToken(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	s.desk.opened(id)
-	return &longrunpb.OpenSessionResponse{Session: token, Ttl: durationpb.New(ttl.Truncate(time.Microsecond))}, nil
+	return id, token, err
 }
 
 // CloseSession ends a session; one that is over already is no error.

@@ -94,7 +94,7 @@ func TestCache_Fill(t *testing.T) {
 func TestClock(t *testing.T) {
 	t.Parallel()
 	at := time.Unix(1000, 1234)
-	c := clock{source: func() time.Time { return at }}
+	c := clock{source: func() time.Time { return at }, elapsed: func() time.Duration { return 0 }}
 	first := c.now()
 	if want := time.Unix(1000, 1000).UTC(); first != want {
 		t.Errorf("now = %v, want whole microseconds, %v", first, want)
@@ -106,5 +106,56 @@ func TestClock(t *testing.T) {
 	a, b := c.createTime(), c.createTime()
 	if !b.After(a) || c.now() != b {
 		t.Errorf("create times %v, %v, now %v: want them to go up, and now with them", a, b, c.now())
+	}
+}
+
+// After a step back, the store's time goes on at nine tenths of the pace of time until
+// the machine's clock has caught up: what waits for a time does not wait for that.
+func TestClock_StepsBack(t *testing.T) {
+	t.Parallel()
+	at, passed := time.Unix(10_000, 0).UTC(), time.Duration(0)
+	c := clock{source: func() time.Time { return at }, elapsed: func() time.Duration { return passed }}
+	pass := func(d time.Duration) { at, passed = at.Add(d), passed+d }
+	begin := c.now()
+	at = at.Add(-time.Hour)
+	for range 10 {
+		pass(10 * time.Second / 10)
+		c.now()
+	}
+	if got, want := c.now().Sub(begin), 9*time.Second; got != want {
+		t.Errorf("after 10s the store's time is %v on, want %v", got, want)
+	}
+	for range 100 { // steps of which each is too short to show
+		pass(100 * time.Nanosecond)
+		c.now()
+	}
+	if got, want := c.now().Sub(begin), 9*time.Second+9*time.Microsecond; got != want {
+		t.Errorf("after 10µs more the store's time is %v on, want %v", got, want)
+	}
+	pass(10 * time.Hour)
+	if got := c.now(); got.Sub(at) > stepBack {
+		t.Errorf("after ten hours the store's time is ahead by %v, want %v at most", got.Sub(at), stepBack)
+	}
+	pass(2 * time.Second)
+	if got := c.now(); got != at {
+		t.Errorf("now = %v, want the machine's time, %v", got, at)
+	}
+}
+
+// A second is not a step: the store's time waits for it.
+func TestClock_WaitsForALittle(t *testing.T) {
+	t.Parallel()
+	at, passed := time.Unix(10_000, 0).UTC(), time.Duration(0)
+	c := clock{source: func() time.Time { return at }, elapsed: func() time.Duration { return passed }}
+	begin := c.now()
+	at = at.Add(-stepBack)
+	passed += time.Hour
+	if got := c.now(); got != begin {
+		t.Errorf("now = %v, want %v", got, begin)
+	}
+	at = at.Add(-time.Microsecond)
+	passed += 10 * time.Second
+	if got, want := c.now().Sub(begin), 9*time.Second; got != want {
+		t.Errorf("a microsecond more than that: the store's time is %v on, want %v", got, want)
 	}
 }

@@ -44,7 +44,7 @@ func newCreate(ctx context.Context, n longrun.NewOperation) (*createChange, erro
 		return nil, err
 	}
 	return &createChange{
-		outcome: outcome{verb: "create", guarded: n.Write != nil || n.DryRun},
+		outcome: outcome{verb: "create", begins: true, guarded: n.Write != nil || n.DryRun},
 		ctx:     ctx, n: n, cold: packed,
 	}, nil
 }

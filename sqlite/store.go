@@ -26,12 +26,13 @@ type Options struct {
 	CacheBytes int
 
 	// QueueBytes is how large the writes that wait may be together; beyond, a
-	// write is refused as Unavailable with reason OVERLOADED. Zero or less means
-	// 64 MiB.
+	// write is refused as Unavailable with reason OVERLOADED. What stores a new
+	// operation has three quarters of it. Zero or less means 64 MiB.
 	QueueBytes int
 
-	// Now is the clock. It may stand still; where it goes back, the store's time
-	// stands still. It is called from several goroutines. Nil means time.Now.
+	// Now is the clock. It may stand still. Where it goes back, the store's time
+	// does not: it goes on, at nine tenths of the pace at which time passes, until
+	// the two agree. It is called from several goroutines. Nil means time.Now.
 	Now func() time.Time
 }
 
@@ -102,7 +103,8 @@ func Open(file string, o Options) (*Store, error) {
 		done:  make(chan struct{}), wrote: make(chan struct{}),
 		readers: newReaders(path), copying: make(chan struct{}, 1), copyLog: backupLog,
 	}
-	s.clock.source = o.Now
+	begin := time.Now()
+	s.clock.source, s.clock.elapsed = o.Now, func() time.Duration { return time.Since(begin) }
 	s.live.sessions = map[longrun.SessionID]*session{}
 	if err := s.start(o); err != nil {
 		if _, ok := errors.AsType[*longrun.Error](err); !ok {
@@ -196,7 +198,11 @@ func (s *Store) begin(ctx context.Context, verb string) error {
 func (s *Store) write(ctx context.Context, c change, bytes int) (answered bool, err error) {
 	o := c.state()
 	verb := o.verb
-	if err := s.queue.Do(ctx, c, bytes); err != nil {
+	do := s.queue.Do
+	if o.begins {
+		do = s.queue.DoNew
+	}
+	if err := do(ctx, c, bytes); err != nil {
 		return false, queueError(verb, err)
 	}
 	return !o.lost, o.err

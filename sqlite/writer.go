@@ -29,6 +29,9 @@ type outcome struct {
 	// guarded changes run functions of an author, or are undone on purpose: a
 	// batch with one has a savepoint around each of its changes.
 	guarded bool
+	// begins says that the change stores something new, which is the first to be
+	// refused where too much waits.
+	begins bool
 	// alone changes have a transaction of their own.
 	alone bool
 	err   error

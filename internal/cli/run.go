@@ -22,7 +22,7 @@ import (
 
 func (a *app) runCmd() *cobra.Command {
 	var parent string
-	var patience time.Duration
+	var patience, ttl time.Duration
 	cmd := &cobra.Command{
 		Use:   "run [flags] -- COMMAND ARG...",
 		Short: "Run a command here, as an operation that others can follow",
@@ -41,12 +41,13 @@ environment is not sent.`,
 			if patience <= 0 {
 				return usageProblem("--patience must be positive", "ten minutes: --patience 10m")
 			}
-			return a.run(cmd, &running{parent: parent, args: args, patience: patience, grace: killGrace})
+			return a.run(cmd, &running{parent: parent, args: args, ttl: ttl, patience: patience, grace: killGrace})
 		},
 	}
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().StringVar(&parent, "parent", "", "the resource that the operation lives under")
 	cmd.Flags().DurationVar(&patience, "patience", 10*time.Minute, "how long to wait for a server that is away when the command has ended")
+	cmd.Flags().DurationVar(&ttl, "session-ttl", 30*time.Second, "how long the operation is held without a sign of life, 5s to 10m")
 	serverFlag(cmd)
 	return cmd
 }
@@ -56,6 +57,7 @@ type running struct {
 	a        *app
 	parent   string
 	args     []string
+	ttl      time.Duration // of the session; zero is the server's
 	patience time.Duration // for a server that is away at the end
 	grace    time.Duration // of the command, after SIGTERM
 
@@ -126,7 +128,7 @@ func (r *running) begin(ctx context.Context, c *client) error {
 
 func (r *running) open(ctx context.Context, c *client) error {
 	var err error
-	if r.s, err = openSession(ctx, c); err != nil {
+	if r.s, err = openSession(ctx, c, r.ttl); err != nil {
 		return notRun(c.explain(err, "run", ""))
 	}
 	r.s.told = r.told

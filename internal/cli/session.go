@@ -59,8 +59,8 @@ const (
 )
 
 // openSession registers with the server. That must work at once: a server that is
-// not there at the beginning is not there.
-func openSession(ctx context.Context, c *client) (*session, error) {
+// not there at the beginning is not there. A ttl of zero is the server's default.
+func openSession(ctx context.Context, c *client, ttl time.Duration) (*session, error) {
 	s := &session{c: c, work: longrunpb.NewDispatcherClient(c.conn)}
 	host, err := os.Hostname()
 	if err != nil {
@@ -68,11 +68,18 @@ func openSession(ctx context.Context, c *client) (*session, error) {
 	}
 	worker := fmt.Sprintf("%.100s/%d", host, os.Getpid())
 	err = c.call(ctx, func(ctx context.Context) error {
-		r, err := s.work.OpenSession(ctx, &longrunpb.OpenSessionRequest{Worker: worker})
+		r, err := s.work.OpenSession(ctx, &longrunpb.OpenSessionRequest{Worker: worker, Ttl: ttlOf(ttl)})
 		s.token, s.ttl = r.GetSession(), r.GetTtl().AsDuration()
 		return err
 	})
 	return s, err
+}
+
+func ttlOf(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
 }
 
 // start creates the operation, claimed by the session. The request id makes sure

@@ -28,7 +28,8 @@
 //
 // # Limits
 //
-// What waits is bounded by number and by size, and so is a batch. An item larger
+// What waits is bounded by number and by size, and so is a batch. What begins
+// something new (DoNew) has three quarters of the room. An item larger
 // than a bound is taken when nothing else waits. Order is first come, first
 // served.
 package groupcommit

@@ -95,6 +95,22 @@ func New[T any](limits Limits, commit func(batch []T)) *Queue[T] {
 // ErrWithdrawn, ErrInFlight or a *PanicError; ErrWithdrawn and ErrInFlight come
 // joined with the cause of ctx's end.
 func (q *Queue[T]) Do(ctx context.Context, item T, bytes int) error {
+	return q.do(ctx, item, bytes, 0)
+}
+
+// DoNew is Do for an item that begins something. It leaves a quarter of the queue,
+// by number and by size, to those that carry on or end what has begun: a flood of
+// new work is refused with ErrFull before it is in the way of the work that is
+// there.
+func (q *Queue[T]) DoNew(ctx context.Context, item T, bytes int) error {
+	return q.do(ctx, item, bytes, newSpare)
+}
+
+// newSpare is the part of a queue, one in so many, that DoNew leaves free.
+const newSpare = 4
+
+// do is Do. It leaves one part in spare of the queue free; none where spare is 0.
+func (q *Queue[T]) do(ctx context.Context, item T, bytes, spare int) error {
 	if ctx.Err() != nil {
 		return errors.Join(ErrWithdrawn, context.Cause(ctx))
 	}
@@ -103,7 +119,7 @@ func (q *Queue[T]) Do(ctx context.Context, item T, bytes int) error {
 		e = &entry[T]{done: make(chan struct{}, 1)}
 	}
 	e.item, e.bytes, e.err = item, bytes, nil
-	if err := q.push(e); err != nil {
+	if err := q.push(e, spare); err != nil {
 		q.release(e)
 		return err
 	}
@@ -127,13 +143,18 @@ func (q *Queue[T]) release(e *entry[T]) {
 	q.pool.Put(e)
 }
 
-func (q *Queue[T]) push(e *entry[T]) error {
+func (q *Queue[T]) push(e *entry[T], spare int) error {
+	items, bytes := q.limits.Items, q.limits.Bytes
+	if spare > 0 {
+		items -= items / spare
+		bytes -= bytes / spare
+	}
 	q.mu.Lock()
 	switch {
 	case q.closed:
 		q.mu.Unlock()
 		return ErrClosed
-	case q.items > 0 && (q.items >= q.limits.Items || q.bytes+e.bytes > q.limits.Bytes):
+	case q.items > 0 && (q.items >= items || q.bytes+e.bytes > bytes):
 		q.mu.Unlock()
 		return ErrFull
 	}

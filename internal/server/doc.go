@@ -36,8 +36,19 @@
 // # Limits
 //
 // A message is received up to 4 MiB, which fits a payload of 3 MiB with all that
-// goes with it. There are at most 4,096 connections on each face, and 10,000 calls
-// at a time on a gRPC connection; beyond, they wait. A header has 64 KiB at most. A client may send a keepalive
-// ping every 10 seconds, and is let go when it leaves one of ours unanswered for 20
-// seconds.
+// goes with it. A header has 64 KiB at most. There are at most 4,096 connections on
+// each face; one more is turned away at once (door). There are 10,000 calls at a time on
+// a gRPC connection, and 50,000 on all, of which 35,000 may be others than those by which
+// operations go on and end (admission); beyond, they are UNAVAILABLE before they cost
+// anything. A place is given back with the end of its call or its connection, whatever
+// that was.
+//
+// # Slow clients
+//
+// A client has 10 seconds for a handshake, 30 for a request to arrive, and 20 to take
+// what is written to it. Replies of more than 4 KiB are counted until they were written
+// (reply.go): with 16 MiB unread, its calls are refused, and after two minutes its
+// connection is closed. A client may send a keepalive ping every 10 seconds, and is let
+// go when it leaves one of ours, sent after a minute of silence, unanswered for 20
+// seconds. docs/operating.md has all of it in a table.
 package server

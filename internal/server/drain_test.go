@@ -56,7 +56,12 @@ func buildFaces(t *testing.T, l, web *bufconn.Listener) *house {
 // run runs a server on the listeners; no web is no HTTP.
 func run(t *testing.T, store longrun.Store, l, web net.Listener) *house {
 	t.Helper()
-	s, err := server.OpenOn(store, l, server.Options{Simulator: server.On})
+	return runWith(t, store, l, web, server.Options{Simulator: server.On})
+}
+
+func runWith(t *testing.T, store longrun.Store, l, web net.Listener, o server.Options) *house {
+	t.Helper()
+	s, err := server.OpenOn(store, l, o)
 	if err != nil {
 		t.Fatalf("assemble: %v", err)
 	}

@@ -21,6 +21,15 @@ const (
 	MaxStreams      = maxStreams
 	MaxConnections  = maxConnections
 	MaxHeaderBytes  = maxHeaderBytes
+
+	MaxUnread      = maxUnread
+	UnreadTimeout  = unreadTimeout
+	ReceiveTimeout = receiveTimeout
+	WriteTimeout   = writeTimeout
+	IdleTimeout    = idleTimeout
+	MinPing        = minPing
+	IdlePing       = idlePing
+	PingTimeout    = pingTimeout
 )
 
 // SetPlay says what plays the command line.
@@ -39,6 +48,17 @@ func (s *Server) ServeHTTPOn(l net.Listener) { s.httpL = l }
 
 // HTTPHandler returns what the HTTP face serves.
 func (s *Server) HTTPHandler() http.Handler { return s.readiness.handler() }
+
+// CallsUnderWay returns how many gRPC calls have a place.
+func (s *Server) CallsUnderWay() int64 { return s.admission.all.Load() }
+
+// Connections returns how many connections have a place at the gRPC face.
+func (s *Server) Connections() int {
+	d := s.doors[0]
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.in)
+}
 
 // Service returns the service, for tests through the Go door.
 func (s *Server) Service() *longrun.Service { return s.svc }

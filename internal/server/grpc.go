@@ -1,7 +1,6 @@
 package server
 
 import (
-	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
@@ -39,7 +38,7 @@ const (
 	// maxStreams limits the calls at a time on one connection, most of which may
 	// be waiting for operations.
 	maxStreams = 10_000
-	// maxConnections limits the connections of each face; more wait to be accepted.
+	// maxConnections limits the connections of each face; more are turned away.
 	maxConnections = 4096
 	// maxHeaderBytes limits the header of a request on each face, as the face counts
 	// it: HTTP adds some slack.
@@ -49,22 +48,27 @@ const (
 	minPing          = 10 * time.Second // a client that pings more often is disconnected
 	idlePing         = time.Minute
 	pingTimeout      = 20 * time.Second
+	// idleTimeout is how long a connection may be without a call.
+	idleTimeout = 15 * time.Minute
+	// writeTimeout is how long a client may take to receive what is written at once, 32
+	// KiB or so.
+	writeTimeout = 20 * time.Second
 )
 
-// newGRPC returns a gRPC server with every service of the options.
-func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
-	api := grpcapi.Options{Log: log}
-	g := grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
+// newGRPC returns a gRPC server with every service of the options, whose calls a admits.
+func newGRPC(svc *longrun.Service, a *admission, o Options) *grpc.Server {
+	api := grpcapi.Options{Log: o.Log}
+	g := grpc.NewServer(append(append(grpcapi.ServerOptions(svc, api), a.options()...),
 		grpc.MaxRecvMsgSize(maxReceiveBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: idlePing, Timeout: pingTimeout}),
 	)...)
 	grpcapi.Register(g, svc, api)
 	dispatch.Register(g, svc, dispatch.Options{})
-	if sim == On {
+	if o.Simulator == On {
 		simulator.Register(g, svc)
 	}
 	reflection.Register(g)

@@ -62,6 +62,10 @@ func say(w http.ResponseWriter, code int, text string) {
 	_, _ = w.Write([]byte(text + "\n")) // whoever asked has gone; nobody is left to tell
 }
 
+// httpBusy is what a connection is told for which there is no room.
+const httpBusy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n"
+
 // newHTTP returns the HTTP server. Its limits fit requests without a body.
 func newHTTP(h http.Handler) *http.Server {
 	return &http.Server{

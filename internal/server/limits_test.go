@@ -3,6 +3,8 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -95,7 +97,8 @@ func TestHTTP_HeaderSize(t *testing.T) {
 	}
 }
 
-// Each face accepts so many connections; the next one waits for one to go.
+// POL-04: each face keeps so many connections. The next one is turned away at once, so
+// that its client can come again, and finds room when one has gone.
 func TestRun_MaxConnections(t *testing.T) {
 	for _, face := range []string{"gRPC", "HTTP"} {
 		t.Run(face, func(t *testing.T) {
@@ -116,14 +119,16 @@ func TestRun_MaxConnections(t *testing.T) {
 					}
 					conns = append(conns, conn)
 				}
-				if conn, err := l.DialContext(ctx); err == nil {
-					conn.Close()
-					t.Errorf("connection %d was accepted, want %d at most", len(conns)+1, server.MaxConnections)
+				if !turnedAway(t, ctx, l) {
+					t.Errorf("connection %d was let in, want %d at most", len(conns)+1, server.MaxConnections)
 				}
 				conns[0].Close()
-				again, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				conn, err := l.DialContext(again)
+				synctest.Wait() // until the server has seen that
+				if turnedAway(t, ctx, l) {
+					t.Error("a connection after one has gone was turned away")
+				}
+				synctest.Wait()
+				conn, err := l.DialContext(ctx)
 				if err != nil {
 					t.Fatalf("a connection after one has gone: %v", err)
 				}
@@ -138,4 +143,20 @@ func TestRun_MaxConnections(t *testing.T) {
 			})
 		})
 	}
+}
+
+// turnedAway reports whether a new connection is closed before the server says
+// anything, and closes it.
+func turnedAway(t *testing.T, ctx context.Context, l *bufconn.Listener) bool {
+	t.Helper()
+	conn, err := l.DialContext(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return errors.Is(err, io.EOF)
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"time"
 
-	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
 
 	"github.com/longrun-dev/longrun"
@@ -60,11 +59,13 @@ type Server struct {
 	runner *runner.Runner
 	log    *slog.Logger
 
+	admission *admission
 	grpc      *grpc.Server
 	http      *http.Server
 	readiness *readiness
 	grpcL     net.Listener
 	httpL     net.Listener // nil: no HTTP
+	doors     []*door      // on the listeners, while Run serves
 }
 
 // Open checks the options, opens the store and listens. It serves nothing before
@@ -101,7 +102,8 @@ func (s *Server) assemble(o Options) (err error) {
 	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
 		return err
 	}
-	s.grpc = newGRPC(s.svc, o.Simulator, o.Log)
+	s.admission = newAdmission(s.svc)
+	s.grpc = newGRPC(s.svc, s.admission, o)
 	registerAdmin(s.grpc, s.store, o.Log)
 	s.readiness = newReadiness(s.grpc)
 	s.http = newHTTP(s.readiness.handler())
@@ -127,8 +129,8 @@ func (s *Server) Run(wanted context.Context) error {
 	ctx, stop := context.WithCancelCause(wanted)
 	defer stop(nil)
 	serving := make(chan error, 2)
-	serve := func(f func(net.Listener) error, l net.Listener) {
-		err := f(netutil.LimitListener(l, maxConnections))
+	serve := func(f func(net.Listener) error, d *door) {
+		err := f(d)
 		if errors.Is(err, http.ErrServerClosed) {
 			err = nil
 		}
@@ -137,10 +139,12 @@ func (s *Server) Run(wanted context.Context) error {
 		}
 		serving <- err
 	}
-	go serve(s.grpc.Serve, s.grpcL)
+	s.doors = []*door{newDoor(s.grpcL, "", writeTimeout)}
 	if s.httpL != nil {
-		go serve(s.http.Serve, s.httpL)
+		s.doors = append(s.doors, newDoor(s.httpL, httpBusy, 0))
+		go serve(s.http.Serve, s.doors[1])
 	}
+	go serve(s.grpc.Serve, s.doors[0])
 	ran := make(chan error, 1)
 	running, stopRunner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopRunner()
@@ -171,7 +175,7 @@ func (s *Server) Run(wanted context.Context) error {
 
 // stopServing lets the calls that are under way end, for StopTimeout at most. What is
 // cut off then is no failure: whoever has sent half a request can hold up a drain,
-// and must not be able to spoil it.
+// and must not be able to spoil it. Who has sent nothing at all does not hold it up.
 func (s *Server) stopServing() {
 	ctx, cancel := context.WithTimeout(context.Background(), StopTimeout)
 	defer cancel()
@@ -180,6 +184,9 @@ func (s *Server) stopServing() {
 		defer close(done)
 		s.grpc.GracefulStop()
 	}()
+	for _, d := range s.doors {
+		d.closeSilent()
+	}
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.log.Warn("requests were cut off", "err", errors.Join(err, s.http.Close()))
 	}
@@ -187,6 +194,9 @@ func (s *Server) stopServing() {
 	case <-done:
 	case <-ctx.Done():
 		s.log.Warn("calls were cut off", "err", ctx.Err())
+		for _, d := range s.doors { // also those whose handshake has not ended, which Stop waits for
+			d.closeAll()
+		}
 		s.grpc.Stop()
 		<-done
 	}
