@@ -21,6 +21,8 @@ const (
 	MaxStreams      = maxStreams
 	MaxConnections  = maxConnections
 	MaxHeaderBytes  = maxHeaderBytes
+
+	StreamWindowBytes = streamWindowBytes
 )
 
 // SetPlay says what plays the command line.
