@@ -54,14 +54,10 @@ def _load(path):
 
 
 _pool = _load(os.path.join(os.path.dirname(os.path.abspath(__file__)), "longrun.binpb"))
-_factory = getattr(message_factory, "MessageFactory", lambda pool: None)(_pool)
-
-
-def _class(descriptor):
-    """The class of a message; protobuf renamed what makes it in 4.22."""
-    if hasattr(message_factory, "GetMessageClass"):
-        return message_factory.GetMessageClass(descriptor)
-    return _factory.GetPrototype(descriptor)
+if hasattr(message_factory, "GetMessageClass"):  # protobuf 4.22 and later
+    _class = message_factory.GetMessageClass
+else:
+    _class = message_factory.MessageFactory(_pool).GetPrototype
 
 
 def message(name):
