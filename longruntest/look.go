@@ -17,7 +17,7 @@ const Patience = 24 * time.Hour
 
 // lookAgain is how often Until looks although nothing has said that there is
 // something to see.
-const lookAgain = time.Second
+const lookAgain = 10 * time.Second
 
 // Get returns the operation as it is now. An error ends the test.
 func (s *System) Get(t testing.TB, op *longrun.Operation) *longrun.Operation {
@@ -48,7 +48,7 @@ func (s *System) Done(t testing.TB, op *longrun.Operation) *longrun.Operation {
 }
 
 // Until waits until is reports true of the operation, and returns it as it then is.
-// It looks after every change, and every second. A change that is followed by
+// It looks after every change, and every ten seconds. A change that is followed by
 // another at once may go unseen. An operation that ends, or lasts for Patience,
 // without ever being what was waited for ends the test.
 func (s *System) Until(t testing.TB, op *longrun.Operation, is func(*longrun.Operation) bool) *longrun.Operation {
