@@ -3,10 +3,14 @@ package longrun_test
 import (
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/longrun-dev/longrun"
 )
@@ -31,11 +35,11 @@ func TestSessionToken(t *testing.T) {
 	}
 }
 
-// A token that we have not issued is INVALID_ARGUMENT: forged, truncated, of
-// another store.
-func TestSessionToken_Forged(t *testing.T) {
-	t.Parallel()
-	sys, other := newSystem(t, longrun.Options{}), newSystem(t, longrun.Options{})
+// forgedTokens are tokens that sys has not issued, each wrong in its own way: of
+// another store, truncated, extended, with any bit of it flipped.
+func forgedTokens(t *testing.T, sys *system) []string {
+	t.Helper()
+	other := newSystem(t, longrun.Options{})
 	id := longrun.NewSessionID()
 	token, err := sys.work.SessionToken(t.Context(), id)
 	if err != nil {
@@ -45,22 +49,84 @@ func TestSessionToken_Forged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	forged := []string{"", "x", id.String(), foreign, token + "A", token + "=", " " + token, token + token, strings.Repeat("A", len(token)),
-		strings.Repeat("A", longrun.MaxSessionTokenBytes+1), foreign[:32] + token[32:], token[:32] + foreign[32:]}
+	forged := []string{foreign, "x", id.String(), token + "A", token + "=", " " + token, token + token, strings.Repeat("A", len(token)),
+		strings.Repeat("A", longrun.MaxSessionTokenBytes), strings.Repeat("A", longrun.MaxSessionTokenBytes+1),
+		foreign[:32] + token[32:], token[:32] + foreign[32:]}
 	for i := range len(token) {
-		forged = append(forged, token[:i], token[:i]+"\n"+token[i:])
+		forged = append(forged, token[:i]+"\n"+token[i:])
+		if i > 0 {
+			forged = append(forged, token[:i])
+		}
 		for bit := range 8 {
 			b := []byte(token)
 			b[i] ^= 1 << bit
 			forged = append(forged, string(b))
 		}
 	}
+	return forged
+}
+
+// A token that we have not issued is a lost session, whatever is wrong with it: the
+// answers are the same, and none asks the store.
+func TestSessionToken_Forged(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	forged := forgedTokens(t, sys)
+	if err := sys.store.Close(); err != nil { // a call of the store would be UNAVAILABLE
+		t.Fatal(err)
+	}
+	_, first := sys.work.SessionOf(t.Context(), forged[0])
 	for _, f := range forged {
 		got, err := sys.work.SessionOf(t.Context(), f)
-		if longrun.CodeOf(err) != codes.InvalidArgument || fieldOf(err) != "session" || !got.IsZero() {
-			t.Errorf("SessionOf(%q) = %v, %v; want INVALID_ARGUMENT with field session", f, got, err)
+		if !errors.Is(err, longrun.ErrSessionLost) || longrun.CodeOf(err) != codes.Aborted || !got.IsZero() {
+			t.Errorf("SessionOf(%q) = %v, %v; want ABORTED, session lost", f, got, err)
+		}
+		if !proto.Equal(status.Convert(err).Proto(), status.Convert(first).Proto()) {
+			t.Errorf("SessionOf(%q) = %v, want the same as of a foreign token: %v", f, err, first)
 		}
 	}
+	if _, err := sys.work.SessionOf(t.Context(), ""); longrun.CodeOf(err) != codes.InvalidArgument || fieldOf(err) != "session" {
+		t.Errorf("SessionOf no token = %v, want INVALID_ARGUMENT with field session", err)
+	}
+}
+
+// A guess that is wrong in its last bits is refused as fast as one that is wrong
+// everywhere, and as one that is no token at all. A byte that is compared one by one
+// takes nanoseconds, which nobody can measure here; a path that skips the MAC or
+// reads the store can be seen, and that is what this looks for.
+func TestSessionToken_SameLatency(t *testing.T) {
+	sys := newSystem(t, longrun.Options{})
+	forged := forgedTokens(t, sys)
+	kinds := map[string]string{"foreign": forged[0], "malformed": forged[1], "last byte": forged[len(forged)-1]}
+	medians := func() (fastest, slowest time.Duration) {
+		took := map[string][]time.Duration{}
+		for range 2000 {
+			for kind, token := range kinds {
+				begin := time.Now()
+				if _, err := sys.work.SessionOf(t.Context(), token); err == nil {
+					t.Fatalf("SessionOf a token that is %s: no error", kind)
+				}
+				took[kind] = append(took[kind], time.Since(begin))
+			}
+		}
+		for kind, all := range took {
+			slices.Sort(all)
+			median := all[len(all)/2]
+			t.Logf("%s: %v", kind, median)
+			if fastest == 0 || median < fastest {
+				fastest = median
+			}
+			slowest = max(slowest, median)
+		}
+		return fastest, slowest
+	}
+	var fastest, slowest time.Duration
+	for range 5 { // a busy machine may spoil one
+		if fastest, slowest = medians(); 2*slowest < 3*fastest {
+			return
+		}
+	}
+	t.Errorf("a refusal takes from %v to %v, by what is wrong; want the same", fastest, slowest)
 }
 
 // The key is asked for once; a store that is away is UNAVAILABLE, not forged.

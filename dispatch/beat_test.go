@@ -173,7 +173,12 @@ func TestBeat_PreemptedWhileWaiting(t *testing.T) {
 		x.startWith(key)
 		session := x.open()
 		op := x.acquireOne(session, 1)
-		time.AfterFunc(time.Second, func() { x.startWith(key) })
+		started := make(chan struct{})
+		time.AfterFunc(time.Second, func() {
+			defer close(started)
+			x.startWith(key)
+		})
+		defer func() { <-started }() // the beat may be answered before the start is
 		var stop []*longrunpb.StoppedOperation
 		got := took(func() {
 			for len(stop) == 0 {

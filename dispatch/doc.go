@@ -45,7 +45,9 @@
 //     is kept. ABORTED with reason SESSION_LOST means: stop all runs, open
 //     another session. UNAVAILABLE means: the same call again, a little later.
 //   - The token of a session is a secret. It is only ever in a request body, and
-//     neither in a log nor in an error here.
+//     neither in a log nor in an error here. One that was not issued here, be it
+//     forged or of another server, is answered as a lost session, by every call and
+//     before anything else is looked at.
 //
 // Every call that carries a claim may be repeated. So may StartOperation with a
 // request_id, AcquireOperations with its number, and CloseSession. A repeated

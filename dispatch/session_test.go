@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/dispatch"
 	"github.com/longrun-dev/longrun/longrunpb"
 )
 
@@ -66,23 +67,31 @@ func TestOpenSession_Again(t *testing.T) {
 	})
 }
 
-// Every call that takes a token refuses one that this server has not issued, and
-// no error repeats it: a token is a secret.
+// Every call that takes a token answers one that this server has not issued as it
+// answers that of a lost session, before it asks the store anything. No error repeats
+// the token: it is a secret.
 func TestSession_ForgedToken(t *testing.T) {
 	bubble(t, func(x *system) {
-		token := x.open()
+		token, foreign := x.open(), newSystem(x.t, dispatch.Options{}).open()
 		flipped := "A" + token[1:]
 		if flipped == token {
 			flipped = "B" + token[1:]
 		}
 		name := x.start(resize).String()
-		for _, forged := range []string{"", "secret-of-mine", flipped, token + "A", token[:len(token)-1], strings.Repeat("x", 10_000)} {
+		before := x.store.calls.Load()
+		for _, forged := range []string{foreign, "secret-of-mine", flipped, token + "A", token[:len(token)-1], strings.Repeat("x", 10_000)} {
 			for call, err := range x.everyCall(forged, name) {
-				wantInvalid(x.t, err, "session")
-				if m := status.Convert(err).Message(); forged != "" && strings.Contains(m, forged) {
+				wantSessionLost(x.t, err)
+				if m := status.Convert(err).Message(); strings.Contains(m, forged) {
 					x.t.Errorf("%s: the token is in the message %q", call, m)
 				}
 			}
+		}
+		if n := x.store.calls.Load() - before; n != 0 {
+			x.t.Errorf("the store was asked %d times, want 0", n)
+		}
+		for _, err := range x.everyCall("", name) {
+			wantInvalid(x.t, err, "session")
 		}
 	})
 }

@@ -71,7 +71,6 @@ func TestStart_Invalid(t *testing.T) {
 			{"call", &longrunpb.StartOperationRequest{Method: resize, Call: 1}},
 			{"call", &longrunpb.StartOperationRequest{Method: resize, Session: session}},
 			{"call", &longrunpb.StartOperationRequest{Method: resize, Session: session, Call: -1}},
-			{"session", &longrunpb.StartOperationRequest{Method: resize, Session: "forged", Call: 1}},
 			{"conflict_key", &longrunpb.StartOperationRequest{Method: resize, Session: session, Call: 1, ConflictKey: "k"}},
 		} {
 			_, err := x.StartOperation(x.ctx, tt.r)

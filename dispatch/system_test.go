@@ -71,9 +71,33 @@ type faulty struct {
 	loseClaims atomic.Int64 // so many Claims happen and are answered by ErrUnknown
 	claims     atomic.Int64
 	lists      atomic.Int64 // of what a session holds
+	beats      atomic.Int64
+	calls      atomic.Int64 // of those that a worker's calls make, all together
+}
+
+func (f *faulty) Create(ctx context.Context, n longrun.NewOperation) (*longrun.Operation, error) {
+	f.calls.Add(1)
+	return f.Store.Create(ctx, n)
+}
+
+func (f *faulty) Get(ctx context.Context, ids ...longrun.ID) ([]*longrun.Operation, error) {
+	f.calls.Add(1)
+	return f.Store.Get(ctx, ids...)
+}
+
+func (f *faulty) Update(ctx context.Context, c longrun.Change) (*longrun.Operation, error) {
+	f.calls.Add(1)
+	return f.Store.Update(ctx, c)
+}
+
+func (f *faulty) Beat(ctx context.Context, s longrun.Session) (longrun.Beat, error) {
+	f.calls.Add(1)
+	f.beats.Add(1)
+	return f.Store.Beat(ctx, s)
 }
 
 func (f *faulty) Claim(ctx context.Context, r longrun.ClaimRequest) (longrun.Claimed, error) {
+	f.calls.Add(1)
 	f.claims.Add(1)
 	c, err := f.Store.Claim(ctx, r)
 	if err == nil && f.loseClaims.Add(-1) >= 0 {
@@ -83,6 +107,7 @@ func (f *faulty) Claim(ctx context.Context, r longrun.ClaimRequest) (longrun.Cla
 }
 
 func (f *faulty) List(ctx context.Context, q longrun.Query) (longrun.Page, error) {
+	f.calls.Add(1)
 	if !q.Session.IsZero() {
 		f.lists.Add(1)
 	}

@@ -53,34 +53,27 @@ func (s *Store) readyLocked(want []longrun.Want, now time.Time) []*longrun.Opera
 		left[w.Method] += w.N
 	}
 	var ready []*longrun.Operation
-	for _, op := range s.pendingLocked() {
-		if left[op.Method] > 0 && !op.ReadyTime.After(now) {
-			left[op.Method]--
+	for method, n := range left {
+		for _, op := range s.index.ready[method] {
+			if n <= 0 || op.ReadyTime.After(now) {
+				break
+			}
+			n--
 			ready = append(ready, op)
 		}
 	}
+	slices.SortFunc(ready, byReady)
 	return ready
 }
 
 // nextReadyLocked returns the earliest ready time of what is still pending of
 // the wanted methods, zero if there is none.
 func (s *Store) nextReadyLocked(want []longrun.Want) time.Time {
-	for _, op := range s.pendingLocked() {
-		if slices.ContainsFunc(want, func(w longrun.Want) bool { return w.Method == op.Method }) {
-			return op.ReadyTime
+	var next time.Time
+	for _, w := range want {
+		if ready := s.index.ready[w.Method]; len(ready) > 0 && (next.IsZero() || ready[0].ReadyTime.Before(next)) {
+			next = ready[0].ReadyTime
 		}
 	}
-	return time.Time{}
-}
-
-// pendingLocked returns the operations that are Pending and do not wait for
-// their key, oldest ready time first.
-func (s *Store) pendingLocked() []*longrun.Operation {
-	pending := slices.DeleteFunc(s.unfinishedLocked(), func(op *longrun.Operation) bool {
-		return op.State != longrun.Pending || op.ReadyTime.IsZero()
-	})
-	slices.SortStableFunc(pending, func(a, b *longrun.Operation) int {
-		return a.ReadyTime.Compare(b.ReadyTime)
-	})
-	return pending
+	return next
 }

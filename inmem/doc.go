@@ -28,6 +28,6 @@
 //
 // "On disk" means "in memory" here: nothing outlives the process. There is one
 // lock; a call reads, at worst, every operation that the store holds (List of a
-// rare parent), and Claim, Beat, Due and starts with a conflict key read every
-// unfinished one.
+// rare parent), and Due and calls that deal with a conflict key read every
+// unfinished one. Claim and Beat read what they return.
 package inmem

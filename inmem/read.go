@@ -40,13 +40,11 @@ func (s *Store) List(ctx context.Context, q longrun.Query) (longrun.Page, error)
 	return s.pageLocked(q), nil
 }
 
-// runningLocked returns copies of all that run under a session.
+// runningLocked returns copies of all that run under a session, oldest first.
 func (s *Store) runningLocked(id longrun.SessionID) []*longrun.Operation {
 	var ops []*longrun.Operation
-	for _, op := range s.unfinishedLocked() {
-		if op.State == longrun.Running && op.Claim.Session == id {
-			ops = append(ops, copyOf(op))
-		}
+	for _, op := range s.index.running[id] {
+		ops = append(ops, copyOf(op))
 	}
 	return ops
 }

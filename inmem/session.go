@@ -2,7 +2,6 @@ package inmem
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/longrun-dev/longrun"
@@ -54,9 +53,13 @@ func (s *Store) Beat(ctx context.Context, b longrun.Session) (longrun.Beat, erro
 // releaseClosedLocked releases the session's claims of closed calls that b does
 // not name.
 func (s *Store) releaseClosedLocked(b longrun.Session, now time.Time) error {
+	named := map[longrun.Held]bool{}
+	for _, h := range b.Held {
+		named[h] = true
+	}
 	for _, op := range s.runningLocked(b.ID) {
 		call := op.Claim.Call
-		if call == 0 || call > b.Closed || slices.Contains(b.Held, heldOf(op)) {
+		if call == 0 || call > b.Closed || named[heldOf(op)] {
 			continue
 		}
 		next, err := op.EndRun(longrun.RunEnd{Claim: op.Claim, Kind: longrun.RunReleased}, now)

@@ -31,6 +31,7 @@ type Store struct {
 	ops        map[longrun.ID]*longrun.Operation
 	order      []longrun.ID // of ops, oldest first by (CreateTime, ID)
 	unfinished []longrun.ID // those of order that are not done
+	index      index
 	requests   map[request]longrun.ID
 	holders    map[string]longrun.ID // who holds a conflict key
 	steps      map[longrun.ID]map[string]longrun.Step
@@ -53,6 +54,7 @@ func NewWithOptions(opts Options) *Store {
 		clock:    opts.Now,
 		closed:   make(chan struct{}),
 		ops:      map[longrun.ID]*longrun.Operation{},
+		index:    newIndex(),
 		requests: map[request]longrun.ID{},
 		holders:  map[string]longrun.ID{},
 		steps:    map[longrun.ID]map[string]longrun.Step{},
@@ -118,6 +120,7 @@ func (s *Store) createTimeLocked() time.Time {
 func (s *Store) putLocked(op *longrun.Operation, now time.Time) {
 	old := s.ops[op.ID]
 	s.ops[op.ID] = op
+	s.index.replace(old, op)
 	if old == nil {
 		s.order = append(s.order, op.ID)
 		s.unfinished = append(s.unfinished, op.ID)
@@ -208,8 +211,7 @@ func requestOf(op *longrun.Operation) request {
 }
 
 func without(ids []longrun.ID, id longrun.ID) []longrun.ID {
-	i := slices.Index(ids, id)
-	return slices.Delete(ids, i, i+1)
+	return cut(ids, slices.Index(ids, id))
 }
 
 func latest(a, b time.Time) time.Time {

@@ -10,9 +10,7 @@
 //			if err := sys.Service().Cancel(t.Context(), op.Name()); err != nil {
 //				t.Fatal(err)
 //			}
-//			if got := sys.Done(t, op).State; got != longrun.Cancelled {
-//				t.Errorf("State = %v, want CANCELLED", got)
-//			}
+//			longruntest.WantState(t, sys.Done(t, op), longrun.Cancelled)
 //		})
 //	}
 //
@@ -20,11 +18,16 @@
 //
 // [New] begins everything and ends it when the test ends. [Start] starts an
 // operation of a typed Method, [System.Start] one of which only the name counts;
-// [System.Done] waits for the end. [System.Conn] is a real grpc-go connection, made
-// in memory, for generated clients. [System.Crash] ends a process as a killed one
-// ends, and begins another on the same store: does the work go on where it was?
+// [System.Done] waits for the end, and [System.Until] for anything before it.
+// [WantState], [WantError], [WantAttempt], [Response] and [Metadata] say what has
+// become of an operation, or fail the test. [System.Conn] is a real grpc-go
+// connection, made in memory, for generated clients. [System.Crash] ends a process as
+// a killed one ends, and begins another on the same store: does the work go on where
+// it was? [System.Faults] lets calls of the store fail, or lose their answers.
 // [System.Session] is a session driven by hand, claim by claim, for tests of what
 // happens when a worker falls silent.
+//
+// docs/testing.md goes through a handler's tests in order.
 //
 // # Rules
 //
@@ -34,6 +37,8 @@
 //     touch nothing outside it: no network, no real files, no channels made
 //     elsewhere. Time then jumps whenever all goroutines wait.
 //   - A handler that does not return when its context ends fails the test.
+//   - A Session belongs to the process that had it opened: after a Crash, and while
+//     faults strike, its calls fail as those of the process do.
 //
 // # Limits
 //

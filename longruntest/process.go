@@ -20,10 +20,12 @@ import (
 const pipeBytes = 1 << 20
 
 // process is what one process of a server has: a Service, a runner, a gRPC
-// server, and its own way to the store, which can be cut.
+// server, and its own way to the store: it can be cut, and behind that are the
+// faults that a test injects. In this order a crash holds, whatever is healed.
 type process struct {
 	svc      *longrun.Service
-	store    *storetest.Faulty
+	cut      *storetest.Faulty
+	faults   *storetest.Faulty
 	server   *grpc.Server
 	listener *bufconn.Listener
 	crashed  atomic.Bool
@@ -33,8 +35,9 @@ type process struct {
 // begin begins a process on the system's store.
 func (s *System) begin(t testing.TB) *process {
 	t.Helper()
-	p := &process{store: storetest.NewFaulty(s.store), listener: bufconn.Listen(pipeBytes)}
-	svc, err := longrun.New(p.store, s.opts.Service)
+	faults := storetest.NewFaulty(s.store)
+	p := &process{faults: faults, cut: storetest.NewFaulty(faults), listener: bufconn.Listen(pipeBytes)}
+	svc, err := longrun.New(p.cut, s.opts.Service)
 	if err != nil {
 		t.Fatalf("longruntest: %v", err)
 	}
@@ -89,7 +92,7 @@ func (s *System) Crash(t testing.TB) {
 	t.Helper()
 	old := s.current()
 	old.crashed.Store(true)
-	old.store.Inject(storetest.Fault{Times: -1})
+	old.cut.Inject(storetest.Fault{Times: -1})
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

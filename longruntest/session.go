@@ -10,7 +10,8 @@ import (
 )
 
 // A Session is a session of a worker that is driven by hand. It beats only when it
-// is told to: one that is left alone dies, as that of a crashed worker does.
+// is told to: one that is left alone dies, as that of a crashed worker does. It works
+// through the process that runs when it is opened, and is cut off with it by a Crash.
 //
 // Its verbs return the errors of longrun.Work as they are, so that tests can look
 // for longrun.ErrClaimLost and longrun.ErrSessionLost. It is safe for concurrent

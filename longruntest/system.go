@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"sync"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -13,6 +12,7 @@ import (
 	"github.com/longrun-dev/longrun/grpcapi"
 	"github.com/longrun-dev/longrun/inmem"
 	"github.com/longrun-dev/longrun/runner"
+	"github.com/longrun-dev/longrun/storetest"
 )
 
 // Options configures a System. The zero Options is ready for use: without
@@ -43,9 +43,10 @@ type Options struct {
 // A System is a store and one process that works on it. Make one with New. Its
 // methods are safe for concurrent use, but for Crash.
 type System struct {
-	t     testing.TB
-	opts  Options
-	store longrun.Store
+	t        testing.TB
+	opts     Options
+	store    longrun.Store
+	observer *longrun.Service // of the test itself, which no fault strikes
 
 	mu      sync.Mutex // guards what follows
 	process *process
@@ -75,10 +76,18 @@ func New(t testing.TB, opts Options) *System {
 		t.Cleanup(func() { own.Close() })
 		s.store = own
 	}
+	observer, err := longrun.New(s.store, longrun.Options{Log: opts.Service.Log})
+	if err != nil {
+		t.Fatalf("longruntest: %v", err)
+	}
+	t.Cleanup(func() { observer.Close() })
+	s.observer = observer
 	s.process = s.begin(t)
 	t.Cleanup(func() {
 		s.hangUp()
-		if err := s.current().end(); err != nil {
+		p := s.current()
+		p.faults.Heal()
+		if err := p.end(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -94,6 +103,15 @@ func (s *System) current() *process {
 	defer s.mu.Unlock()
 	return s.process
 }
+
+// Faults returns the store as the process that runs now sees it: what is injected
+// there fails its calls, until Heal or the end of the test. What the test itself
+// looks at (Get, Done, Until) comes from the store behind it and never fails so.
+//
+// The process that a Crash begins has no faults. A commit that was Late can still be
+// delivered then, by whoever has kept the Faults of the process that made it: it
+// comes in after its sender has died.
+func (s *System) Faults() *storetest.Faulty { return s.current().faults }
 
 // Start starts an operation of m. An error ends the test.
 func Start[Req, Resp, Meta proto.Message](t testing.TB, sys *System, m longrun.Method[Req, Resp, Meta], req Req) *longrun.Operation {
@@ -122,33 +140,4 @@ func (s *System) note(method string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.methods[method] = true
-}
-
-// Get returns the operation as it is now. An error ends the test.
-func (s *System) Get(t testing.TB, op *longrun.Operation) *longrun.Operation {
-	t.Helper()
-	got, err := s.Service().Get(t.Context(), op.Name())
-	if err != nil {
-		t.Fatalf("Get: %v", err)
-	}
-	return got
-}
-
-// Done waits until the operation is done and returns it, also across a Crash. An
-// error ends the test, and an operation that never ends lets the test run into
-// its own deadline.
-func (s *System) Done(t testing.TB, op *longrun.Operation) *longrun.Operation {
-	t.Helper()
-	for {
-		p := s.current()
-		got, err := p.svc.Wait(t.Context(), op.Name(), longrun.MaxWait)
-		switch {
-		case err == nil && got.State.Done():
-			return got
-		case err != nil && !p.crashed.Load():
-			t.Fatalf("Wait: %v", err)
-		case err != nil:
-			time.Sleep(time.Millisecond) // the next process is about to begin
-		}
-	}
 }

@@ -3,6 +3,7 @@ package longruntest_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ import (
 	"github.com/longrun-dev/longrun/longrunpb"
 	"github.com/longrun-dev/longrun/longruntest"
 	"github.com/longrun-dev/longrun/runner"
+	"github.com/longrun-dev/longrun/sqlite"
 )
 
 func TestStart_Typed(t *testing.T) {
@@ -84,6 +86,29 @@ func TestNew_Options(t *testing.T) {
 		_, err := client.CancelOperation(t.Context(), &longrunningpb.CancelOperationRequest{Name: op.Name().String()})
 		if status.Code(err) != codes.Unimplemented {
 			t.Errorf("CancelOperation = %v, want UNIMPLEMENTED", err)
+		}
+	})
+}
+
+// A store in a file works in the bubble, and through a crash.
+func TestNew_SQLite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := sqlite.Open(filepath.Join(t.TempDir(), "longrun.db"), sqlite.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		sys := longruntest.New(t, longruntest.Options{Store: store, Register: register})
+		op := longruntest.Start(t, sys, translate, wrapperspb.Int64(3))
+		sys.Until(t, op, func(op *longrun.Operation) bool { return op.CompletedSteps == 1 })
+		sys.Crash(t)
+		got := longruntest.Response(t, translate, sys.Done(t, op)).GetValue()
+		if want := "3 pages in 2 runs"; got != want {
+			t.Errorf("response = %q, want %q", got, want)
 		}
 	})
 }

@@ -105,7 +105,7 @@ type readyAt struct {
 }
 
 const sqlReady = `SELECT ready_time, create_time, id FROM longrun_operation INDEXED BY longrun_operation_ready
-	WHERE method = ? AND ready_time IS NOT NULL ORDER BY ready_time, create_time LIMIT ?`
+	WHERE method = ? AND ready_time IS NOT NULL ORDER BY ready_time, create_time LIMIT ? + 0`
 
 // ready returns what is wanted and ready at now, oldest ready time first, or
 // nothing if the call has its claims already, and sets c.next to the ready time

@@ -55,7 +55,7 @@ type expireChange struct {
 }
 
 const sqlExpired = `SELECT create_time, id FROM longrun_operation
-	WHERE expire_time <= ? ORDER BY expire_time, create_time LIMIT ?`
+	WHERE expire_time <= ? ORDER BY expire_time, create_time LIMIT ? + 0`
 
 func (c *expireChange) apply(w *writer) error {
 	c.done = 0

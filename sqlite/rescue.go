@@ -28,7 +28,7 @@ const sqlKeys = `WITH RECURSIVE seen (key) AS (
 		SELECT min(conflict_key) FROM longrun_operation WHERE conflict_key > ?1
 		UNION ALL
 		SELECT (SELECT min(conflict_key) FROM longrun_operation WHERE conflict_key > seen.key) FROM seen
-			WHERE seen.key IS NOT NULL LIMIT ?2)
+			WHERE seen.key IS NOT NULL LIMIT ?2 + 0)
 	SELECT key, EXISTS (SELECT 1 FROM longrun_key WHERE conflict_key = key) FROM seen WHERE key IS NOT NULL`
 
 // rescueKeys looks at the next keys and gives those without a holder to one that

@@ -173,7 +173,7 @@ func (c *judgeChange) apply(w *writer) error {
 }
 
 const sqlPastDeadline = `SELECT ` + recordColumns + recordTables + `WHERE o.deadline_time <= ?1
-	AND (o.state = 1 OR o.deadline_time <= ?2) ORDER BY o.deadline_time LIMIT ?3`
+	AND (o.state = 1 OR o.deadline_time <= ?2) ORDER BY o.deadline_time LIMIT ?3 + 0`
 
 // due returns up to n operations that need a decision.
 func (s *Store) due(ctx context.Context, n int) ([]longrun.Overdue, error) {

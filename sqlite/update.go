@@ -116,7 +116,7 @@ func (w *writer) step(r *record, step longrun.Step, now int64) (kept bool, err e
 
 const sqlSteps = `SELECT key, result, time FROM longrun_step
 	WHERE create_time = (SELECT create_time FROM longrun_operation WHERE id = ?) AND key > ?
-	ORDER BY key LIMIT ?`
+	ORDER BY key LIMIT ? + 0`
 
 // Steps returns up to n remembered steps of the operation after key after. See
 // [longrun.Store].

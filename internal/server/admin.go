@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -146,8 +146,9 @@ func isLocal(ctx context.Context) bool {
 	if !ok {
 		return false
 	}
-	if tcp, ok := p.Addr.(*net.TCPAddr); ok {
-		return tcp.IP.IsLoopback()
+	if p.Addr.Network() == "unix" {
+		return true
 	}
-	return p.Addr.Network() == "unix"
+	addr, err := netip.ParseAddrPort(p.Addr.String())
+	return err == nil && addr.Addr().Unmap().IsLoopback()
 }

@@ -22,14 +22,15 @@ const (
 	MaxConnections  = maxConnections
 	MaxHeaderBytes  = maxHeaderBytes
 
-	MaxUnread      = maxUnread
-	UnreadTimeout  = unreadTimeout
-	ReceiveTimeout = receiveTimeout
-	WriteTimeout   = writeTimeout
-	IdleTimeout    = idleTimeout
-	MinPing        = minPing
-	IdlePing       = idlePing
-	PingTimeout    = pingTimeout
+	MaxUnread         = maxUnread
+	UnreadTimeout     = unreadTimeout
+	ReceiveTimeout    = receiveTimeout
+	WriteTimeout      = writeTimeout
+	IdleTimeout       = idleTimeout
+	MinPing           = minPing
+	IdlePing          = idlePing
+	PingTimeout       = pingTimeout
+	StreamWindowBytes = streamWindowBytes
 )
 
 // SetPlay says what plays the command line.

@@ -49,6 +49,7 @@ func TestGRPC_Settings(t *testing.T) {
 	for id, want := range map[http2.SettingID]uint32{
 		http2.SettingMaxConcurrentStreams: server.MaxStreams,
 		http2.SettingMaxHeaderListSize:    server.MaxHeaderBytes,
+		http2.SettingInitialWindowSize:    server.StreamWindowBytes,
 	} {
 		if got, ok := settings.Value(id); !ok || got != want {
 			t.Errorf("%v = %d, want %d", id, got, want)
