@@ -98,7 +98,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagProblem(cmd, args, err) })
 	root.AddCommand(a.serveCmd(), a.runCmd(), a.listCmd(), a.getCmd(), a.waitCmd(), a.cancelCmd(), a.deleteCmd(),
-		a.checkCmd(), a.versionCmd(), exitCodesTopic())
+		a.checkCmd(), a.workerCmd(), a.guardCmd(), a.versionCmd(), exitCodesTopic())
 	return root
 }
 

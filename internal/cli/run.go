@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/longrun-dev/longrun/longrunpb"
@@ -126,7 +123,7 @@ func (r *running) begin(ctx context.Context, c *client) error {
 
 func (r *running) open(ctx context.Context, c *client) error {
 	var err error
-	if r.s, err = openSession(ctx, c); err != nil {
+	if r.s, err = openSession(ctx, c, 0); err != nil {
 		return notRun(c.explain(err, "run", ""))
 	}
 	r.s.told = r.told
@@ -292,14 +289,7 @@ func (r *running) result(exit int) (*longrunpb.CommandResponse, *statuspb.Status
 
 // failure is the error of an operation whose command did not exit with 0.
 func failure(exit int, msg string) *statuspb.Status {
-	st := &statuspb.Status{Code: int32(codes.Unknown), Message: strings.ToValidUTF8(msg, "?")}
-	info, err := anypb.New(&errdetails.ErrorInfo{
-		Reason: "COMMAND_FAILED", Domain: "longrun.dev", Metadata: map[string]string{"exit_status": strconv.Itoa(exit)},
-	})
-	if err == nil {
-		st.Details = append(st.Details, info)
-	}
-	return st
+	return statusOf(codes.Unknown, reasonCommandFailed, msg, exit)
 }
 
 // tell ends the operation. It waits for a server that is away, until a signal or its

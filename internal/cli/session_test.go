@@ -104,7 +104,7 @@ func (d *desk) open(t *testing.T) *session {
 		conn.Close()
 		g.Stop()
 	})
-	s, err := openSession(t.Context(), &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn)})
+	s, err := openSession(t.Context(), &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn)}, 0)
 	if err != nil {
 		t.Fatalf("openSession: %v", err)
 	}
