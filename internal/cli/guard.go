@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,9 @@ import (
 
 // guardName is the command that a worker starts as its guard.
 const guardName = "worker-guard"
+
+// guardReady is what it prints when it is ready.
+const guardReady = "ready\n"
 
 // guard is a process that outlives this one by a moment: when this one has ended,
 // however that came, it kills the process groups that were not over. So do not only
@@ -46,8 +50,17 @@ func startGuard(lost func()) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
+	}
+	// Before it is ready, a signal would end it.
+	if _, err := io.ReadFull(out, make([]byte, len(guardReady))); err != nil {
+		_ = pipe.Close()
+		return nil, errors.Join(err, cmd.Wait())
 	}
 	return &guard{cmd: cmd, lost: lost, pipe: pipe}, nil
 }
@@ -92,6 +105,7 @@ func (a *app) guardCmd() *cobra.Command {
 			// Whoever stops all processes of a machine or a service stops the worker
 			// too, and then there is something to do yet.
 			signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+			fmt.Fprint(a.out, guardReady)
 			for _, pid := range leftGroups(a.in) {
 				_ = syscall.Kill(-pid, syscall.SIGKILL) // the only error is that nobody is left
 			}
