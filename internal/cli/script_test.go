@@ -51,7 +51,9 @@ func TestScript(t *testing.T) {
 			env.Values[stageKey{}] = s
 			env.Defer(s.close)
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			examples, err := filepath.Abs("../../examples")
+			env.Setenv("EXAMPLES", examples)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":     func(ts *testscript.TestScript, _ bool, args []string) { stageOf(ts).serve(ts, args) },
