@@ -52,6 +52,7 @@ func TestReporter_Coalesces(t *testing.T) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		last := metadataIn(t, r.end())
+		synctest.Wait()
 		if last.GetProgress().GetCompletedUnits() != 99 || last.GetStatusMessage() != "99" || last.GetTarget() != "books/1" {
 			t.Errorf("the last metadata = %v", last)
 		}
@@ -96,6 +97,7 @@ func TestReporter_OwnMetadata(t *testing.T) {
 			r.report(units(7))
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if md := r.end(); md != nil || len(d.reports) != 1 || d.reports[0].GetProgress().GetCompletedUnits() != 7 || h.why() != notStopped {
 			t.Errorf("metadata = %v after %v, stopped = %v", md, d.reports, h.why())
 		}
@@ -121,11 +123,13 @@ func TestReporter_Failures(t *testing.T) {
 			r.report(units(n))
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if len(d.reports) != 3 || h.why() != notStopped {
 			t.Errorf("%d reports, stopped = %v; want 3, not", len(d.reports), h.why())
 		}
 		r.report(units(4))
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if h.why() != byLoss {
 			t.Errorf("stopped = %v after the claim was lost, want %v", h.why(), byLoss)
 		}

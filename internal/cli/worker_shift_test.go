@@ -299,7 +299,9 @@ func TestOpen(t *testing.T) {
 			return nil
 		}
 		e := employ(t, d, "true")
-		if err := <-e.ended; err == nil || err.Error() != "no" || d.opens != 4 {
+		err := <-e.ended
+		synctest.Wait()
+		if err == nil || err.Error() != "no" || d.opens != 4 {
 			t.Errorf("run = %v after %d calls, want no after 4", err, d.opens)
 		}
 		if got := strings.Count(e.talk.String(), "waiting for it"); got != 1 {
