@@ -41,13 +41,21 @@ type childIO struct {
 // startChild starts the command. Its error is exec.Cmd.Start's.
 func startChild(args []string, s childIO) (*child, error) {
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	dieWithParent(cmd.SysProcAttr)
 	cmd.WaitDelay = outputGrace
 	cmd.Stdout, cmd.Stderr = s.out, s.err
 	if err := connectInput(cmd, s); err != nil {
 		return nil, err
 	}
+	return launch(cmd, nil)
+}
+
+// launch starts cmd in a process group of its own, which cmd leads. rest, if not nil,
+// is called when cmd has ended and before that is known: there it can still be waited
+// for what cmd has left behind, and be signalled. On Linux the number of the group is
+// nobody else's until rest has returned.
+func launch(cmd *exec.Cmd, rest func(*child)) (*child, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	dieWithParent(cmd.SysProcAttr)
 	c := &child{done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
@@ -62,7 +70,11 @@ func startChild(args []string, s childIO) (*child, error) {
 		}
 		c.pid = cmd.Process.Pid
 		started <- nil
-		c.err = cmd.Wait()
+		if rest == nil {
+			c.err = cmd.Wait()
+		} else {
+			c.err = waitResting(cmd, func() { rest(c) })
+		}
 		c.took = time.Since(begin)
 		close(c.done)
 	}()

@@ -38,7 +38,7 @@ func (s *screen) String() string {
 }
 
 // await waits until the screen shows text.
-func (s *screen) await(t *testing.T, text string) {
+func (s *screen) await(t testing.TB, text string) {
 	t.Helper()
 	end := time.After(patience)
 	for !strings.Contains(s.String(), text) {

@@ -26,7 +26,7 @@ type app struct {
 
 // Main does what args say, the command line without the program's name, on the
 // process's streams, and returns the exit status (see the package comment). It is
-// to be called once, from main: run and serve take the process's signals.
+// to be called once, from main: run, serve and worker take the process's signals.
 func Main(args []string) int {
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
@@ -98,7 +98,7 @@ func (a *app) root(args []string) *cobra.Command {
 	root.SetUsageTemplate(usageTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagProblem(cmd, args, err) })
 	root.AddCommand(a.serveCmd(), a.runCmd(), a.listCmd(), a.getCmd(), a.waitCmd(), a.cancelCmd(), a.deleteCmd(),
-		a.checkCmd(), a.backupCmd(), a.versionCmd(), exitCodesTopic())
+		a.checkCmd(), a.backupCmd(), a.workerCmd(), a.guardCmd(), a.versionCmd(), exitCodesTopic())
 	return root
 }
 
@@ -121,7 +121,9 @@ Of run, any other than these is the command's own:
   125  longrun itself did not get as far as the command (wrong use, too)
   126  the command cannot be run
   127  the command was not found
-128+n  the command was ended by signal n`,
+128+n  the command was ended by signal n
+
+Of worker: 0 when it was stopped and all was told, 126 and 127 as of run, else 1 or 2.`,
 	}
 }
 

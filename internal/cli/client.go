@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
 	"github.com/longrun-dev/longrun/internal/server"
@@ -28,6 +29,9 @@ const (
 	callTimeout  = 30 * time.Second // of a call that does not wait for anything
 	reconnectMax = time.Second      // between two attempts to reach a server
 	retryPause   = 100 * time.Millisecond
+
+	pingIdle    = 20 * time.Second // a connection that is silent for so long is asked whether it is there
+	pingTimeout = 10 * time.Second // and given up after that
 )
 
 // client speaks to one server.
@@ -55,6 +59,9 @@ func (a *app) dial(cmd *cobra.Command) (*client, error) {
 	}
 	conn, err := grpc.NewClient("dns:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// A network that has swallowed a connection without a word would else be
+		// noticed by the kernel alone, after a quarter of an hour.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingIdle, Timeout: pingTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: retryPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: reconnectMax},
 			MinConnectTimeout: 3 * time.Second,

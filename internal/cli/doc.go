@@ -1,8 +1,9 @@
-// Package cli is the command line: serve, run, list, get, wait, cancel, delete,
-// check, backup and version.
+// Package cli is the command line: serve, run, worker, list, get, wait, cancel,
+// delete, check, backup and version.
 //
 //	longrun serve                       # a server on 127.0.0.1:9151
 //	longrun run -- make all             # the work happens here, the record there
+//	longrun worker --method m -- sh m.sh  # any command is a handler
 //	longrun list                        # newest first, of every parent
 //	longrun wait operations/0198...     # exits 0, 3, 4 or 5
 //	longrun cancel operations/0198...
@@ -41,7 +42,9 @@
 //	127  run: the command was not found
 //	128+n  run: the command was ended by signal n
 //
-// Any other exit status of run is the command's own.
+// Any other exit status of run is the command's own. A worker exits with 0 when it was
+// stopped and could tell how all its runs ended, with 126 or 127 when its command is
+// not there, else with 1 or 2.
 //
 // # Limits
 //
@@ -54,4 +57,12 @@
 // that want the terminal itself, such as editors, do not get it; Ctrl-Z does
 // nothing. The command dies with longrun however that ends, on Linux; elsewhere only
 // where longrun still gets to stop it.
+//
+// # Workers
+//
+// The protocol between a worker and its command is in docs/workers.md. A worker has one
+// session at a time (shift), a goroutine for each operation it runs (handling), and a
+// process for each of these (script). The rules that its calls keep are those of
+// package dispatch. Beside it there is a guard, a process that kills the commands'
+// process groups when the worker is gone.
 package cli

@@ -28,5 +28,7 @@ func ExampleMain() {
 	//   127  the command was not found
 	// 128+n  the command was ended by signal n
 	//
+	// Of worker: 0 when it was stopped and all was told, 126 and 127 as of run, else 1 or 2.
+	//
 	// exit status 0
 }

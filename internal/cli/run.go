@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/longrun-dev/longrun/longrunpb"
@@ -294,14 +291,7 @@ func (r *running) result(exit int) (*longrunpb.CommandResponse, *statuspb.Status
 
 // failure is the error of an operation whose command did not exit with 0.
 func failure(exit int, msg string) *statuspb.Status {
-	st := &statuspb.Status{Code: int32(codes.Unknown), Message: strings.ToValidUTF8(msg, "?")}
-	info, err := anypb.New(&errdetails.ErrorInfo{
-		Reason: "COMMAND_FAILED", Domain: "longrun.dev", Metadata: map[string]string{"exit_status": strconv.Itoa(exit)},
-	})
-	if err == nil {
-		st.Details = append(st.Details, info)
-	}
-	return st
+	return statusOf(codes.Unknown, reasonCommandFailed, msg, exit)
 }
 
 // tell ends the operation. It waits for a server that is away, until a signal or its

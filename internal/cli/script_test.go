@@ -36,6 +36,9 @@ const patience = 60 * time.Second
 //	await FILE REGEXP       wait until the file has it
 //	eventually REGEXP longrun ...   run it until standard output has it
 //	setname VAR FILE        set VAR to the name of the operation in FILE
+//	startop VAR METHOD JSON [TIMEOUT]   start an operation for a worker, set VAR to its name
+//	wire                    put a wire before the server, set $WIRE; "cut" and "mend" it
+//	gone FILE...            wait until the processes whose ids are in the files have ended
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -48,7 +51,9 @@ func TestScript(t *testing.T) {
 			env.Values[stageKey{}] = s
 			env.Defer(s.close)
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			examples, err := filepath.Abs("../../examples")
+			env.Setenv("EXAMPLES", examples)
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"server":     func(ts *testscript.TestScript, _ bool, args []string) { stageOf(ts).serve(ts, args) },
@@ -62,6 +67,11 @@ func TestScript(t *testing.T) {
 			"await":      cmdAwait,
 			"eventually": cmdEventually,
 			"setname":    cmdSetname,
+			"startop":    cmdStartop,
+			"wire":       cmdWire,
+			"cut":        func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).wire.cut() },
+			"mend":       func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).wire.mend() },
+			"gone":       cmdGone,
 		},
 	})
 }
@@ -70,6 +80,7 @@ func TestScript(t *testing.T) {
 type stage struct {
 	mu      sync.Mutex // guards spawned
 	spawned map[string]*spawned
+	wire    *wire
 }
 
 type spawned struct {
@@ -83,6 +94,9 @@ func stageOf(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*s
 
 // close ends what is left, by the ids that it was started with.
 func (s *stage) close() {
+	if s.wire != nil {
+		s.wire.close()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.spawned {
@@ -207,7 +221,7 @@ func cmdSpawn(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
-	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "TSTP": syscall.SIGTSTP}[args[1]]
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL, "TSTP": syscall.SIGTSTP, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[args[1]]
 	ts.Check(stageOf(ts).get(ts, args[0]).cmd.Process.Signal(sig))
 }
 

@@ -58,28 +58,24 @@ const (
 	lost                     // the operation is not ours any more; comes once, from beats, which end
 )
 
-// openSession registers with the server. That must work at once: a server that is
-// not there at the beginning is not there. A ttl of zero is the server's default.
+// openSession registers with the server, with a TTL that is the server's if ttl is 0.
+// It makes one call: who wants a server that is not there yet calls again.
 func openSession(ctx context.Context, c *client, ttl time.Duration) (*session, error) {
 	s := &session{c: c, work: longrunpb.NewDispatcherClient(c.conn)}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	worker := fmt.Sprintf("%.100s/%d", host, os.Getpid())
+	req := &longrunpb.OpenSessionRequest{Worker: fmt.Sprintf("%.100s/%d", host, os.Getpid())}
+	if ttl != 0 {
+		req.Ttl = durationpb.New(ttl)
+	}
 	err = c.call(ctx, func(ctx context.Context) error {
-		r, err := s.work.OpenSession(ctx, &longrunpb.OpenSessionRequest{Worker: worker, Ttl: ttlOf(ttl)})
+		r, err := s.work.OpenSession(ctx, req)
 		s.token, s.ttl = r.GetSession(), r.GetTtl().AsDuration()
 		return err
 	})
 	return s, err
-}
-
-func ttlOf(d time.Duration) *durationpb.Duration {
-	if d == 0 {
-		return nil
-	}
-	return durationpb.New(d)
 }
 
 // start creates the operation, claimed by the session. The request id makes sure

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -29,10 +30,17 @@ type desk struct {
 	starts  []*longrunpb.StartOperationRequest
 	beats   []*longrunpb.BeatSessionRequest
 	ends    []*longrunpb.FinishOperationRequest
+	opens   int
 	cancels int
 	closed  bool
-	answer  func(method string, n int) error // of the nth call of a method, from 1
-	stop    []*longrunpb.StoppedOperation
+
+	ready    []*longrunpb.AcquiredOperation // for Acquire, one at a time
+	acquires []*longrunpb.AcquireOperationsRequest
+	reports  []*longrunpb.ReportProgressRequest
+	releases []*longrunpb.ReleaseOperationRequest
+
+	answer func(method string, n int) error // of the nth call of a method, from 1
+	stop   []*longrunpb.StoppedOperation
 }
 
 func (d *desk) reply(method string, n int) error {
@@ -45,7 +53,12 @@ func (d *desk) reply(method string, n int) error {
 func (d *desk) OpenSession(context.Context, *longrunpb.OpenSessionRequest) (*longrunpb.OpenSessionResponse, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return &longrunpb.OpenSessionResponse{Session: "token", Ttl: durationpb.New(30 * time.Second)}, d.reply("open", 1)
+	d.opens++
+	token := "token"
+	if d.opens > 1 {
+		token = fmt.Sprintf("token %d", d.opens)
+	}
+	return &longrunpb.OpenSessionResponse{Session: token, Ttl: durationpb.New(30 * time.Second)}, d.reply("open", d.opens)
 }
 
 func (d *desk) StartOperation(_ context.Context, r *longrunpb.StartOperationRequest) (*longrunningpb.Operation, error) {
@@ -90,6 +103,16 @@ func (d *desk) CancelOperation(context.Context, *longrunningpb.CancelOperationRe
 // open serves d inside a bubble, and opens a session with it.
 func (d *desk) open(t *testing.T) *session {
 	t.Helper()
+	s, err := openSession(t.Context(), d.client(t), 0)
+	if err != nil {
+		t.Fatalf("openSession: %v", err)
+	}
+	return s
+}
+
+// client serves d inside a bubble.
+func (d *desk) client(t *testing.T) *client {
+	t.Helper()
 	l := bufconn.Listen(1 << 20)
 	g := grpc.NewServer()
 	longrunpb.RegisterDispatcherServer(g, d)
@@ -104,11 +127,7 @@ func (d *desk) open(t *testing.T) *session {
 		conn.Close()
 		g.Stop()
 	})
-	s, err := openSession(t.Context(), &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn)}, 0)
-	if err != nil {
-		t.Fatalf("openSession: %v", err)
-	}
-	return s
+	return &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn)}
 }
 
 // A reply that was lost starts nothing twice: it is the same request id and the same

@@ -146,8 +146,12 @@ func isLocal(ctx context.Context) bool {
 	if !ok {
 		return false
 	}
-	if p.Addr.Network() == "unix" {
+	switch p.Addr.Network() {
+	case "unix":
 		return true
+	case "tcp":
+	default:
+		return false
 	}
 	addr, err := netip.ParseAddrPort(p.Addr.String())
 	return err == nil && addr.Addr().Unmap().IsLoopback()
