@@ -62,11 +62,11 @@ func readHeader(verb, file string) (header, error) {
 		return header{}, openError(verb, codes.FailedPrecondition, file, "cannot be read: %v", err)
 	}
 	if !info.Mode().IsRegular() {
-		return header{}, openError(verb, codes.FailedPrecondition, file, "is not a file")
+		return header{}, because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is not a file"))
 	}
 	// The lock is of a name. Another name of the same file would have another.
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
-		return header{}, openError(verb, codes.FailedPrecondition, file, "has more than one name (a hard link), and a server may have it open by another")
+		return header{}, because(ErrLinked, openError(verb, codes.FailedPrecondition, file, "has more than one name (a hard link), and a server may have it open by another"))
 	}
 	if info.Size() == 0 {
 		return header{empty: true}, nil
@@ -79,7 +79,7 @@ func readHeader(verb, file string) (header, error) {
 }
 
 func notSQLite(verb, file string) error {
-	return openError(verb, codes.FailedPrecondition, file, "is not a SQLite database, or its beginning is damaged")
+	return because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is not a SQLite database, or its beginning is damaged"))
 }
 
 // parseHeader reads the first bytes of a database of so many bytes, beside a log
@@ -90,7 +90,7 @@ func parseHeader(verb, file string, b [100]byte, size, wal int64) (header, error
 	}
 	id, version := binary.BigEndian.Uint32(b[68:]), binary.BigEndian.Uint32(b[60:])
 	if id != applicationID {
-		return header{}, openError(verb, codes.FailedPrecondition, file, "is the SQLite database of another program")
+		return header{}, because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is the SQLite database of another program"))
 	}
 	page := int64(binary.BigEndian.Uint16(b[16:]))
 	if page == 1 {
@@ -131,7 +131,7 @@ func (c *conn) inspect(verb, file string, all []migrate.Migration) error {
 		return damaged(verb, file, err.Error())
 	}
 	if _, err := migrate.Up(all, int(version), func(migrate.Migration) error { return nil }); err != nil {
-		return openError(verb, codes.FailedPrecondition, file, "%v", err)
+		return because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "%v", err))
 	}
 	if version == 0 {
 		return damaged(verb, file, "it has no schema")
