@@ -6,7 +6,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/dispatch"
@@ -51,8 +50,9 @@ const (
 	pingTimeout      = 20 * time.Second
 )
 
-// newGRPC returns a gRPC server with every service of the options.
-func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
+// newGRPC returns a gRPC server with every service of the options, and reflection
+// of types.
+func newGRPC(svc *longrun.Service, sim Switch, types *Types, log *slog.Logger) *grpc.Server {
 	api := grpcapi.Options{Log: log}
 	g := grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
 		grpc.MaxRecvMsgSize(maxReceiveBytes),
@@ -67,6 +67,6 @@ func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
 	if sim == On {
 		simulator.Register(g, svc)
 	}
-	reflection.Register(g)
+	types.reflect(g)
 	return g
 }

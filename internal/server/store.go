@@ -20,7 +20,7 @@ func storeFile(addr string) (string, error) {
 	if ok && file != "" {
 		return file, nil
 	}
-	p := &Problem{Msg: fmt.Sprintf("%q is not the address of a store", addr), Hint: "a store is sqlite:FILE, such as " + DefaultStore}
+	p := &Problem{Msg: fmt.Sprintf("%q is not the address of a store", addr), Hint: "a store is sqlite:FILE, such as " + DefaultStore, Usage: true}
 	if addr != "" && !strings.Contains(addr, ":") {
 		p.Hint = "did you mean --store sqlite:" + addr + "?"
 	}
