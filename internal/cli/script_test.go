@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 var update = flag.Bool("update", false, "rewrite the files that the scripts compare with")
@@ -36,6 +39,9 @@ const patience = 60 * time.Second
 //	await FILE REGEXP       wait until the file has it
 //	eventually REGEXP longrun ...   run it until standard output has it
 //	setname VAR FILE        set VAR to the name of the operation in FILE
+//	settoken VAR FILE       set VAR to the page token in FILE
+//	binpb FILE SETS...      make FILE of descriptor sets in text form
+//	documented NAME FILE    FILE is of the form of the example NAME in docs/cli-json.md
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -62,6 +68,9 @@ func TestScript(t *testing.T) {
 			"await":      cmdAwait,
 			"eventually": cmdEventually,
 			"setname":    cmdSetname,
+			"settoken":   cmdSettoken,
+			"documented": cmdDocumented,
+			"binpb":      cmdBinpb,
 		},
 	})
 }
@@ -95,7 +104,7 @@ func (s *stage) spawn(ts *testscript.TestScript, name string, args []string) *sp
 	path := lookPath(ts, args[0])
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, v := range []string{"HOME", "PATH", "TMPDIR", "GOCOVERDIR", serverEnv} {
+	for _, v := range []string{"HOME", "PATH", "TMPDIR", "GOCOVERDIR", serverEnv, envName("serve", "log-format")} {
 		if val := ts.Getenv(v); val != "" {
 			cmd.Env = append(cmd.Env, v+"="+val)
 		}
@@ -139,10 +148,10 @@ func (s *stage) restart(ts *testscript.TestScript, args []string) {
 
 func (s *stage) launch(ts *testscript.TestScript, args []string) {
 	s.spawn(ts, "server", append([]string{"longrun", "serve", "--store", "sqlite:longrun.db"}, args...))
-	await(ts, "server.err", `(?m)^longrun: and: `)
+	await(ts, "server.err", `(?m)^longrun: and: |"msg":"serving gRPC"`)
 	text := ts.ReadFile("server.err")
 	for _, v := range []struct{ env, pattern string }{
-		{serverEnv, `serving gRPC on (\S+)`}, {"HTTP", `serving HTTP on (\S+)`},
+		{serverEnv, `serving gRPC(?: on |","addr":")([^\s"]+)`}, {"HTTP", `serving HTTP(?: on |","addr":")([^\s"]+)`},
 	} {
 		if m := regexp.MustCompile(v.pattern).FindStringSubmatch(text); m != nil {
 			ts.Setenv(v.env, m[1])
@@ -260,4 +269,24 @@ func cmdSetname(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no name in %s:\n%s", args[1], ts.ReadFile(args[1]))
 	}
 	ts.Setenv(args[0], strings.TrimSpace(name))
+}
+
+func cmdSettoken(ts *testscript.TestScript, _ bool, args []string) {
+	token := regexp.MustCompile(`"nextPageToken": "([^"]+)"`).FindStringSubmatch(ts.ReadFile(args[1]))
+	if token == nil {
+		ts.Fatalf("no page token in %s:\n%s", args[1], ts.ReadFile(args[1]))
+	}
+	ts.Setenv(args[0], token[1])
+}
+
+func cmdBinpb(ts *testscript.TestScript, _ bool, args []string) {
+	all := &descriptorpb.FileDescriptorSet{}
+	for _, name := range args[1:] {
+		one := &descriptorpb.FileDescriptorSet{}
+		ts.Check(prototext.Unmarshal([]byte(ts.ReadFile(name)), one))
+		all.File = append(all.File, one.GetFile()...)
+	}
+	raw, err := proto.Marshal(all)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), raw, 0o600))
 }
