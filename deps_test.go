@@ -78,7 +78,7 @@ var layers = map[string]layer{
 	},
 	"internal/cli": {
 		ours: []string{"internal/server", "longrunpb"},
-		outside: with("github.com/goccy/go-yaml", "github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
+		outside: with("github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "github.com/google/uuid", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term",
 			"google.golang.org/grpc", "google.golang.org/grpc/"),
 	},
 	"cmd/longrun":               {ours: []string{"internal/cli"}},

@@ -1,6 +1,8 @@
 package longrun
 
 import (
+	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/google/uuid"
@@ -20,6 +22,9 @@ func (id ID) IsZero() bool { return id == ID{} }
 // String returns id as a UUID in lower case.
 func (id ID) String() string { return uuid.UUID(id).String() }
 
+// LogValue returns String, so that logs in JSON do not show an array of bytes.
+func (id ID) LogValue() slog.Value { return slog.StringValue(id.String()) }
+
 // SessionID identifies a session: 128 random bits, used once. It is no secret
 // and may be logged. The zero SessionID is no session's.
 type SessionID [16]byte
@@ -32,6 +37,9 @@ func (s SessionID) IsZero() bool { return s == SessionID{} }
 
 // String returns s as a UUID in lower case.
 func (s SessionID) String() string { return uuid.UUID(s).String() }
+
+// LogValue returns String, so that logs in JSON do not show an array of bytes.
+func (s SessionID) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 const collection = "operations"
 
@@ -87,7 +95,7 @@ func ParseName(s string) (Name, error) {
 		}
 	}
 	if parent != "" && !validParent(parent) {
-		return Name{}, nameError("the parent of the name is not well-formed")
+		return Name{}, nameError("the parent of the name " + parentRule)
 	}
 	n := Name{Parent: parent}
 	if id, err := uuid.Parse(last); err == nil && id.String() == last && len(parent) <= MaxParentBytes {
@@ -143,15 +151,21 @@ func validSegment(s string) bool {
 	return true
 }
 
+// listParentRule says what parseListParent wants.
+const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or "-" for any, and the last not "operations"`
+
+// parentRule says what validParent wants.
+const parentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, none of them ".", ".." or "-", and the last not "operations"`
+
 // checkParent checks the parent of an operation about to be started.
 func checkParent(s string) error {
 	switch {
 	case s == "":
 		return nil
 	case len(s) > MaxParentBytes:
-		return fieldError("parent", "parent is too long")
+		return fieldError("parent", fmt.Sprintf("parent is longer than %d bytes", MaxParentBytes))
 	case !validParent(s):
-		return fieldError("parent", "parent is not a well-formed resource name")
+		return fieldError("parent", "parent "+parentRule)
 	}
 	return nil
 }
@@ -170,11 +184,11 @@ func parseListParent(s string) (string, error) {
 	last := ""
 	for last = range strings.SplitSeq(s, "/") {
 		if last != "-" && !validSegment(last) {
-			return "", nameError("name is not a well-formed parent")
+			return "", nameError("the parent " + listParentRule)
 		}
 	}
 	if last == collection {
-		return "", nameError("name is not a well-formed parent")
+		return "", nameError("the parent " + listParentRule)
 	}
 	return s, nil
 }

@@ -183,13 +183,25 @@ func checkLabels(labels map[string]string) error {
 	for k, v := range labels {
 		first, _ := utf8.DecodeRuneInString(k)
 		if !unicode.IsLetter(first) || !validLabel(k) {
-			return fieldError("labels", "a label's key is not well-formed")
+			return fieldError("labels", fmt.Sprintf("the label's key %q must begin with a lower-case letter and have nothing but "+labelRule, shortened(k)))
 		}
 		if !validLabel(v) {
-			return fieldError("labels", "a label's value is not well-formed")
+			return fieldError("labels", fmt.Sprintf("the value %q of the label %q must have nothing but "+labelRule, shortened(v), k))
 		}
 	}
 	return nil
+}
+
+const labelRule = `lower-case letters, digits, "_" and "-", and at most 63 of them`
+
+// shortened is what a message repeats of a caller's text.
+func shortened(s string) string {
+	const most = 80
+	runes := []rune(s)
+	if len(runes) <= most {
+		return s
+	}
+	return string(runes[:most]) + "..."
 }
 
 func validLabel(s string) bool {

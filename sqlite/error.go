@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/longrun-dev/longrun"
@@ -87,9 +89,47 @@ func readError(verb string, err error) error {
 	return unavailable(verb, "the database cannot be read", err)
 }
 
-// openError refuses a file in one line.
+// Why a file is refused, in the tree of the error of Open and Check, for whoever
+// tells people what to do about it.
+var (
+	// ErrInUse is of a file that another server has open.
+	ErrInUse = errors.New("in use by another server")
+	// ErrForeign is of a file that is no store of ours, or of a newer version of us.
+	ErrForeign = errors.New("not a store of this version")
+	// ErrLinked is of a file that has more than one name.
+	ErrLinked = errors.New("more than one name")
+	// ErrReadOnly is of a file that the system does not let us read or write.
+	ErrReadOnly = errors.New("not ours to read and write")
+)
+
+// openError refuses a file in one line. The causes among args are in its tree.
 func openError(verb string, code codes.Code, file, format string, args ...any) *longrun.Error {
-	return &longrun.Error{Code: code, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: fmt.Sprintf("%q: ", file) + fmt.Sprintf(format, args...)}
+	e := &longrun.Error{Code: code, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: fmt.Sprintf("%q: ", file) + fmt.Sprintf(format, args...)}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			e.Err = errors.Join(e.Err, err)
+		}
+	}
+	if e.Err != nil && isDenied(e.Err) {
+		e.Err = errors.Join(ErrReadOnly, e.Err)
+	}
+	return e
+}
+
+// isDenied reports whether the system, or SQLite, says that the file cannot be read
+// or written by us.
+func isDenied(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultReadOnly, sqlite.ResultCantOpen, sqlite.ResultPerm:
+		return true
+	}
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+// because puts why a file is refused into the tree of e.
+func because(why error, e *longrun.Error) *longrun.Error {
+	e.Err = errors.Join(why, e.Err)
+	return e
 }
 
 // authorPanic is what becomes of a panic of an author's function that ran on the

@@ -62,11 +62,11 @@ func readHeader(verb, file string) (header, error) {
 		return header{}, advise(openError(verb, codes.FailedPrecondition, file, "cannot be read: %v", err), "it must be readable and writable for who serves it")
 	}
 	if !info.Mode().IsRegular() {
-		return header{}, advise(openError(verb, codes.FailedPrecondition, file, "is not a file"), "name a file")
+		return header{}, advise(because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is not a file")), "name a file")
 	}
 	// The lock is of a name. Another name of the same file would have another.
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok && sys.Nlink > 1 {
-		return header{}, advise(openError(verb, codes.FailedPrecondition, file, "has more than one name (a hard link), and a server may have it open by another"),
+		return header{}, advise(because(ErrLinked, openError(verb, codes.FailedPrecondition, file, "has more than one name (a hard link), and a server may have it open by another")),
 			"leave it one name, by removing the others, or copy it")
 	}
 	if info.Size() == 0 {
@@ -80,7 +80,7 @@ func readHeader(verb, file string) (header, error) {
 }
 
 func notSQLite(verb, file string) error {
-	return advise(openError(verb, codes.FailedPrecondition, file, "is not a SQLite database, or its beginning is damaged"),
+	return advise(because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is not a SQLite database, or its beginning is damaged")),
 		"name the file of a store; if it was one: "+hintRestore)
 }
 
@@ -92,7 +92,7 @@ func parseHeader(verb, file string, b [100]byte, size, wal int64) (header, error
 	}
 	id, version := binary.BigEndian.Uint32(b[68:]), binary.BigEndian.Uint32(b[60:])
 	if id != applicationID {
-		return header{}, advise(openError(verb, codes.FailedPrecondition, file, "is the SQLite database of another program"), "name the file of a store")
+		return header{}, advise(because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "is the SQLite database of another program")), "name the file of a store")
 	}
 	page := int64(binary.BigEndian.Uint16(b[16:]))
 	if page == 1 {
@@ -133,7 +133,7 @@ func (c *conn) inspect(verb, file string, all []migrate.Migration) error {
 		return damaged(verb, file, err.Error())
 	}
 	if _, err := migrate.Up(all, int(version), func(migrate.Migration) error { return nil }); err != nil {
-		return advise(openError(verb, codes.FailedPrecondition, file, "%v", err), "use the program that wrote it, or a newer one")
+		return advise(because(ErrForeign, openError(verb, codes.FailedPrecondition, file, "%v", err)), "use the program that wrote it, or a newer one")
 	}
 	if version == 0 {
 		return damaged(verb, file, "it has no schema")

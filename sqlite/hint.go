@@ -18,15 +18,15 @@ func Hint(err error) string {
 	return ""
 }
 
-// advice is the cause of an error about which something can be done.
+// advice is among the causes of an error about which something can be done.
 type advice struct{ text string }
 
 // Error returns what can be done.
 func (a *advice) Error() string { return a.text }
 
-// advise adds what to do to an error that has no other cause.
+// advise adds what to do to an error.
 func advise(e *longrun.Error, text string) *longrun.Error {
-	e.Err = &advice{text: text}
+	e.Err = errors.Join(&advice{text: text}, e.Err)
 	return e
 }
 

@@ -71,9 +71,9 @@ func heldError(verb, file string, f *os.File) error {
 	owner := make([]byte, 512)
 	n, err := f.ReadAt(owner, 0)
 	if err != nil && err != io.EOF || n == 0 {
-		return openError(verb, codes.FailedPrecondition, file, "in use by another server")
+		return because(ErrInUse, openError(verb, codes.FailedPrecondition, file, "in use by another server"))
 	}
-	return openError(verb, codes.FailedPrecondition, file, "in use by another server: %s", strings.Map(printable, string(owner[:n])))
+	return because(ErrInUse, openError(verb, codes.FailedPrecondition, file, "in use by another server: %s", strings.Map(printable, string(owner[:n]))))
 }
 
 // printable drops what does not belong into one line.

@@ -73,7 +73,8 @@ var _ longrun.Store = (*Store)(nil)
 // It refuses, with an *longrun.Error of one line, and changes nothing: a file
 // that another server has open, naming it; one that is not a SQLite database, is
 // another program's, or was written by a newer version, all FailedPrecondition;
-// a damaged one, DataLoss; a directory that does not exist, NotFound.
+// a damaged one, DataLoss; a directory that does not exist, NotFound. ErrInUse,
+// ErrForeign and ErrLinked are in its tree where they apply.
 func Open(file string, o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +24,8 @@ type app struct {
 	inTerm   bool // in is a terminal
 	outTerm  bool
 	errTerm  bool
+	said     *slog.Logger // takes the talk instead of err, unless it is nil
+	width    func() int   // of the terminal that out is; 0 if it does not say, nil if it is none
 }
 
 // Main does what args say, the command line without the program's name, on the
@@ -32,11 +36,21 @@ func Main(args []string) int {
 		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
 		inTerm: term.IsTerminal(int(os.Stdin.Fd())), outTerm: term.IsTerminal(int(os.Stdout.Fd())), errTerm: term.IsTerminal(int(os.Stderr.Fd())),
 	}
+	if a.outTerm {
+		a.width = func() int {
+			w, _, err := term.GetSize(int(os.Stdout.Fd()))
+			if err != nil {
+				return 0
+			}
+			return w
+		}
+	}
 	return a.main(context.Background(), args)
 }
 
 func (a *app) main(ctx context.Context, args []string) int {
 	root := a.root(args)
+	a.complete(root)
 	root.SetArgs(args)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -48,8 +62,12 @@ func (a *app) main(ctx context.Context, args []string) int {
 	return code
 }
 
-// talk says something to people.
+// talk says something to people, or to the log that stands for them.
 func (a *app) talk(format string, args ...any) {
+	if a.said != nil {
+		a.said.Info(printable(fmt.Sprintf(format, args...)))
+		return
+	}
 	fmt.Fprintf(a.err, "longrun: %s\n", printable(fmt.Sprintf(format, args...)))
 }
 
@@ -67,7 +85,7 @@ Flags:
 {{- if .HasHelpSubCommands}}
 
 More help:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  {{rpad .CommandPath .CommandPathPadding}} {{.Short}}{{end}}{{end}}{{end}}
+  {{rpad .CommandPath 20}} {{.Short}}{{end}}{{end}}{{end}}
 {{- if .HasExample}}
 
 Example:
@@ -94,12 +112,49 @@ func (a *app) root(args []string) *cobra.Command {
 		}
 		return unknownCommand(root, args, rest[0])
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentFlags().String(configFlag, "", "a YAML file with flags; see longrun help environment")
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if strings.HasPrefix(cmd.Name(), cobra.ShellCompRequestCmd) {
+			return nil // whoever types is not told of mistakes; what is asked of a server is settled there
+		}
+		return a.settle(cmd)
+	}
 	root.SetUsageTemplate(usageTemplate)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagProblem(cmd, args, err) })
 	root.AddCommand(a.serveCmd(), a.runCmd(), a.listCmd(), a.getCmd(), a.waitCmd(), a.cancelCmd(), a.deleteCmd(),
-		a.checkCmd(), a.backupCmd(), a.workerCmd(), a.guardCmd(), a.versionCmd(), exitCodesTopic())
+		a.startCmd(), a.workerCmd(), a.checkCmd(), a.backupCmd(), a.completionCmd(), a.versionCmd(), a.guardCmd(), exitCodesTopic())
+	root.AddCommand(environmentTopic(root))
+	root.SetHelpCommand(helpCmd(root))
 	return root
+}
+
+// helpCmd is cobra's, but for words that are no command.
+func helpCmd(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:                   "help [COMMAND]",
+		Short:                 "Say what a command does",
+		Example:               `  longrun help start`,
+		DisableFlagsInUseLine: true,
+		PersistentPreRunE:     func(*cobra.Command, []string) error { return nil }, // help needs no settings
+		ValidArgsFunction: func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var found []cobra.Completion
+			for _, cmd := range root.Commands() {
+				if len(args) == 0 && strings.HasPrefix(cmd.Name(), begun) {
+					found = append(found, cobra.CompletionWithDesc(cmd.Name(), cmd.Short))
+				}
+			}
+			return found, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil || len(words) > 1 || cmd == root && len(rest) > 0 {
+				return unknownCommand(root, append([]string{"help"}, words...), words[len(words)-1])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 func exitCodesTopic() *cobra.Command {
@@ -110,10 +165,10 @@ func exitCodesTopic() *cobra.Command {
 
     0  it worked; of wait: the operation has succeeded
     1  it did not work: the server said no, or there is none
-    2  wrong use of the command line
-    3  wait: the operation has failed
-    4  wait: the operation was cancelled
-    5  wait: the time was over before the operation
+    2  wrong use of the command line, the environment or the configuration file
+    3  wait, start --wait: the operation has failed
+    4  wait, start --wait: the operation was cancelled
+    5  wait, start --wait: the time was over before the operation
 
 Of run, any other than these is the command's own:
 
@@ -132,6 +187,7 @@ Of worker: 0 when it was stopped and all was told, 126 and 127 as of run, else 1
 func unknownCommand(root *cobra.Command, args []string, word string) error {
 	msg := fmt.Sprintf("there is no command %q", word)
 	near := root.SuggestionsFor(word)
+	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(unlike(a, word), unlike(b, word)) })
 	if len(near) == 0 {
 		return usageProblem(msg, "see them all with: longrun help")
 	}
@@ -142,6 +198,15 @@ func unknownCommand(root *cobra.Command, args []string, word string) error {
 		}
 	}
 	return usageProblem(msg, fmt.Sprintf("did you mean %q? see: longrun %s --help", near[0], near[0]))
+}
+
+// unlike is 0 if both begin with the same letter, as a word and its misspelling mostly
+// do, and 1 if not.
+func unlike(a, b string) int {
+	if strings.HasPrefix(b, a[:1]) {
+		return 0
+	}
+	return 1
 }
 
 // replaced returns args with the first word that is old changed to new.

@@ -22,7 +22,7 @@ import (
 	"github.com/longrun-dev/longrun/internal/server"
 )
 
-// serverEnv names the server when --server does not.
+// serverEnv names the server when --server does not: the variable of that flag.
 const serverEnv = "LONGRUN_SERVER"
 
 const (
@@ -36,24 +36,27 @@ const (
 
 // client speaks to one server.
 type client struct {
-	addr string
-	conn *grpc.ClientConn
-	ops  longrunningpb.OperationsClient
+	addr  string
+	conn  *grpc.ClientConn
+	ops   longrunningpb.OperationsClient
+	types *types
+
+	listens func(addr string) bool // whether anything does
 }
 
 // serverFlag adds --server to a command.
 func serverFlag(cmd *cobra.Command) {
-	cmd.Flags().String("server", "", fmt.Sprintf("address of the server (default $%s, or %s)", serverEnv, server.DefaultGRPC))
+	cmd.Flags().String("server", "", fmt.Sprintf("address of the server (default %s)", server.DefaultGRPC))
 }
 
 // dial prepares to speak to the server that the flags, the environment or the
 // default names. It does not connect.
 func (a *app) dial(cmd *cobra.Command) (*client, error) {
-	flag, err := cmd.Flags().GetString("server")
+	addr, err := cmd.Flags().GetString("server")
 	if err != nil {
 		return nil, err
 	}
-	addr := cmp.Or(flag, a.env(serverEnv), server.DefaultGRPC)
+	addr = cmp.Or(addr, server.DefaultGRPC)
 	if err := checkAddress(addr); err != nil {
 		return nil, err
 	}
@@ -69,7 +72,7 @@ func (a *app) dial(cmd *cobra.Command) (*client, error) {
 	if err != nil {
 		return nil, usageProblem(fmt.Sprintf("%q is not the address of a server", addr), "an address is a host and a port, such as "+server.DefaultGRPC)
 	}
-	return &client{addr: addr, conn: conn, ops: longrunningpb.NewOperationsClient(conn)}, nil
+	return &client{addr: addr, conn: conn, ops: longrunningpb.NewOperationsClient(conn), types: newTypes(conn), listens: listens}, nil
 }
 
 func checkAddress(addr string) error {
@@ -162,12 +165,52 @@ func (c *client) explain(err error, verb, name string) error {
 			hint: "finished operations are kept for 30 days unless the server was told otherwise; see what there is with: " + c.line("list")}
 	case st.Code() == codes.InvalidArgument && name != "":
 		return &problem{msg: fmt.Sprintf("%q is not the name of an operation: %s", name, violation(st)), hint: c.nameHint(verb, name), exit: exitUsage}
+	case st.Code() == codes.InvalidArgument && reasonOf(err) != "":
+		return &problem{msg: violation(st), hint: fieldHint(st, verb), exit: exitUsage}
 	case st.Code() == codes.Unimplemented && reasonOf(err) == "":
-		return &problem{msg: fmt.Sprintf("%s does not speak google.longrunning.Operations", c.addr), hint: "is it the gRPC address of a longrun server? name another with --server"}
+		return &problem{msg: fmt.Sprintf("%s is no longrun server: it does not know the call", c.addr), hint: notOurs}
 	case st.Code() == codes.DeadlineExceeded && reasonOf(err) == "":
 		return &problem{msg: fmt.Sprintf("the server at %s has not answered within %v", c.addr, callTimeout)}
 	}
-	return &problem{msg: cmp.Or(st.Message(), st.Code().String())}
+	return &problem{msg: cmp.Or(st.Message(), st.Code().String()), hint: reasonHints[reasonOf(err)]}
+}
+
+const notOurs = "is it the gRPC address of a longrun server? name another with --server"
+
+// reasonHints says what to do about errors that the server has named.
+var reasonHints = map[string]string{
+	"OVERLOADED":  "the server has more to do than it can; try again in a moment",
+	"UNAVAILABLE": "the server is there and cannot use its store now; its log says why",
+	"INTERNAL":    "the server's log says why, under that id",
+}
+
+// fieldHint names the flag that a field of a request comes from.
+func fieldHint(st *status.Status, verb string) string {
+	for _, d := range st.Details() {
+		bad, ok := d.(*errdetails.BadRequest)
+		if !ok || len(bad.GetFieldViolations()) == 0 {
+			continue
+		}
+		flag := strings.ReplaceAll(bad.GetFieldViolations()[0].GetField(), "_", "-")
+		switch {
+		case flag == "labels":
+			flag = "label"
+		case flag == "name" && verb == "list":
+			flag = "parent"
+		}
+		return fmt.Sprintf("it is what --%s says; see: longrun %s --help", flag, verb)
+	}
+	return "see: longrun " + verb + " --help"
+}
+
+// listens reports whether a connection can be made to the address.
+func listens(addr string) bool {
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close() // it was only tried
+	return true
 }
 
 // violation says what is wrong with a field of a request, without the verb that the
@@ -183,6 +226,9 @@ func violation(st *status.Status) string {
 
 // noServer says that nobody answers at the address.
 func (c *client) noServer(st *status.Status) error {
+	if c.listens(c.addr) {
+		return &problem{msg: fmt.Sprintf("something listens at %s, and does not answer as a server does: %s", c.addr, st.Message()), hint: notOurs}
+	}
 	p := &problem{msg: fmt.Sprintf("no server at %s", c.addr), hint: "name another with --server or " + serverEnv}
 	if !strings.Contains(st.Message(), "refused") {
 		p.msg += ": " + st.Message()

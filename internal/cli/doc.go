@@ -1,7 +1,8 @@
-// Package cli is the command line: serve, run, worker, list, get, wait, cancel,
-// delete, check, backup and version.
+// Package cli is the command line: serve, start, run, worker, list, get, wait,
+// cancel, delete, check, backup, completion and version.
 //
 //	longrun serve                       # a server on 127.0.0.1:9151
+//	longrun start --method resize --request '{"width": 64}'
 //	longrun run -- make all             # the work happens here, the record there
 //	longrun worker --method m -- sh m.sh  # any command is a handler
 //	longrun list                        # newest first, of every parent
@@ -24,15 +25,25 @@
 // control characters; with -o json it is escaped by JSON.
 //
 // -o json prints google.longrunning.Operation in ProtoJSON, and a list as
-// google.longrunning.ListOperationsResponse. Payloads whose type is linked in are
+// google.longrunning.ListOperationsResponse; docs/cli-json.md is the contract.
+// Payloads whose type is linked in, or is told by the server's reflection, are
 // resolved; any other is printed as its "@type" and the base64 of its bytes in
-// "value", and never an error.
+// "value", and never an error. start takes requests in the same form.
+//
+// Every flag can come from the environment and from a file, too: the command line
+// goes before LONGRUN_COMMAND_FLAG, that before LONGRUN_FLAG, that before --config
+// FILE, and that before the default. A command reads its flags, and nothing else,
+// after settle has filled them in; nobody else reads the environment.
+//
+// Completion asks the server for the names of operations. It waits for a second at
+// most, and says nothing when anything is wrong.
 //
 // # Exit status
 //
 //	0    it worked; of wait: the operation has succeeded
 //	1    it did not work: the server said no, or there is none
-//	2    wrong use of the command line
+//	2    wrong use: of the command line, the environment or the configuration file;
+//	     or the server calls an argument invalid
 //	3    wait: the operation has failed
 //	4    wait: the operation was cancelled
 //	5    wait: the time was over before the operation
@@ -41,6 +52,8 @@
 //	126  run: the command cannot be run
 //	127  run: the command was not found
 //	128+n  run: the command was ended by signal n
+//
+// start --wait has those of wait.
 //
 // Any other exit status of run is the command's own. A worker exits with 0 when it was
 // stopped and could tell how all its runs ended, with 126 or 127 when its command is

@@ -15,10 +15,10 @@ func ExampleMain() {
 	//
 	//     0  it worked; of wait: the operation has succeeded
 	//     1  it did not work: the server said no, or there is none
-	//     2  wrong use of the command line
-	//     3  wait: the operation has failed
-	//     4  wait: the operation was cancelled
-	//     5  wait: the time was over before the operation
+	//     2  wrong use of the command line, the environment or the configuration file
+	//     3  wait, start --wait: the operation has failed
+	//     4  wait, start --wait: the operation was cancelled
+	//     5  wait, start --wait: the time was over before the operation
 	//
 	// Of run, any other than these is the command's own:
 	//

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -9,12 +10,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// maxPage is the largest page that a server returns.
-const maxPage = 1000
+const (
+	maxPage      = 1000 // the largest page that a server returns
+	defaultLimit = 100
+)
 
 func (a *app) listCmd() *cobra.Command {
-	var parent string
-	var limit, pageSize int
+	var l lister
 	cmd := &cobra.Command{
 		Use:   "list [flags]",
 		Short: "List operations, newest first",
@@ -25,17 +27,18 @@ func (a *app) listCmd() *cobra.Command {
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
-			case limit < 0:
+			case l.limit < 0:
 				return usageProblem("--limit must not be negative", "all operations: longrun list --limit 0")
-			case pageSize < 0 || pageSize > maxPage:
+			case l.pageSize < 0 || l.pageSize > maxPage:
 				return usageProblem(fmt.Sprintf("--page-size must be from 0 to %d", maxPage), "it is only how many are fetched at a time; --limit says how many are listed")
 			}
-			return a.list(cmd, lister{parent: parent, limit: limit, pageSize: pageSize})
+			return a.list(cmd, l)
 		},
 	}
-	cmd.Flags().StringVar(&parent, "parent", "-", `whose operations to list; "-" is any segment, alone any parent`)
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many to list; 0 for all")
-	cmd.Flags().IntVar(&pageSize, "page-size", 0, "how many to fetch at a time; 0 lets the server choose")
+	cmd.Flags().StringVar(&l.parent, "parent", "-", `whose operations to list; "-" is any segment, alone any parent`)
+	cmd.Flags().IntVar(&l.limit, "limit", defaultLimit, "how many to list; 0 for all")
+	cmd.Flags().IntVar(&l.pageSize, "page-size", 0, "how many to fetch at a time; 0 lets the server choose")
+	cmd.Flags().StringVar(&l.token, "page-token", "", "go on where an earlier list has stopped, with the token that it gave")
 	outputFlag(cmd)
 	serverFlag(cmd)
 	return cmd
@@ -45,6 +48,7 @@ func (a *app) listCmd() *cobra.Command {
 type lister struct {
 	c               *client
 	parent          string
+	token           string
 	limit, pageSize int
 }
 
@@ -62,18 +66,34 @@ func (a *app) list(cmd *cobra.Command, l lister) error {
 		return l.c.explain(err, "list", "")
 	}
 	if form == asJSON {
-		err = a.printJSON(&longrunningpb.ListOperationsResponse{Operations: ops, NextPageToken: next})
+		err = a.printJSON(cmd.Context(), l.c, &longrunningpb.ListOperationsResponse{Operations: ops, NextPageToken: next})
 	} else {
 		err = a.printList(form, ops, time.Now())
 	}
-	if err == nil && next != "" && !cmd.Flags().Changed("limit") {
-		a.talk("there are more; all of them: %s", l.c.line("list", "--limit", "0"))
+	if err == nil && next != "" && form != asJSON {
+		a.talk("there are more; go on with: %s", l.goOn(form, next))
 	}
 	return err
 }
 
+// goOn is how to list what comes next.
+func (l lister) goOn(form, next string) string {
+	words := []string{"list"}
+	if l.parent != "-" {
+		words = append(words, "--parent", l.parent)
+	}
+	if l.limit != defaultLimit {
+		words = append(words, "--limit", fmt.Sprint(l.limit))
+	}
+	if form != asTable {
+		words = append(words, "-o", form)
+	}
+	return cmp.Or(l.c.line(append(words, "--page-token", next)...), "--page-token "+next)
+}
+
 // fetch returns up to limit operations, and a page token if there are more.
 func (l lister) fetch(ctx context.Context) (ops []*longrunningpb.Operation, next string, err error) {
+	next = l.token
 	for {
 		req := &longrunningpb.ListOperationsRequest{Name: l.parent, PageSize: int32(l.pageSize), PageToken: next}
 		if left := l.limit - len(ops); l.limit > 0 && (l.pageSize == 0 || left < l.pageSize) {

@@ -58,9 +58,9 @@ longrun cancel NAME`,
 		case err != nil:
 			return err
 		case form == asJSON:
-			return a.printJSON(&emptypb.Empty{})
+			return a.printJSON(ctx, c, &emptypb.Empty{})
 		case form == asName:
-			return a.printOperation(form, &longrunningpb.Operation{Name: name})
+			return a.printOperation(ctx, c, form, &longrunningpb.Operation{Name: name})
 		}
 		a.talk("operation %q deleted", name)
 		return nil
@@ -77,7 +77,7 @@ func (a *app) get(ctx context.Context, c *client, form, name string) error {
 	if err != nil {
 		return err
 	}
-	return a.printOperation(form, op)
+	return a.printOperation(ctx, c, form, op)
 }
 
 // named completes a command that does the same with each of the operations that

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"github.com/spf13/cobra"
@@ -38,9 +40,11 @@ func form(cmd *cobra.Command) (string, error) {
 	return "", usageProblem(fmt.Sprintf("-o %q is not known", f), "the forms are: -o table, -o json, -o name")
 }
 
-// printJSON writes m to standard output.
-func (a *app) printJSON(m proto.Message) error {
-	b, err := toJSON(m)
+// printJSON writes m to standard output. Types of payloads that are not linked in
+// are asked of the server.
+func (a *app) printJSON(ctx context.Context, c *client, m proto.Message) error {
+	c.types.learn(ctx, m)
+	b, err := toJSONBy(m, c.types)
 	if err != nil {
 		return err
 	}
@@ -49,10 +53,10 @@ func (a *app) printJSON(m proto.Message) error {
 }
 
 // printOperation writes one operation to standard output.
-func (a *app) printOperation(form string, op *longrunningpb.Operation) error {
+func (a *app) printOperation(ctx context.Context, c *client, form string, op *longrunningpb.Operation) error {
 	switch form {
 	case asJSON:
-		return a.printJSON(op)
+		return a.printJSON(ctx, c, op)
 	case asName:
 		_, err := fmt.Fprintln(a.out, printable(op.GetName()))
 		return err
@@ -62,6 +66,7 @@ func (a *app) printOperation(form string, op *longrunningpb.Operation) error {
 	for _, row := range []struct{ label, value string }{
 		{"name:", printable(v.name)},
 		{"method:", v.method},
+		{"labels:", v.labels},
 		{"state:", v.state + cancelling(v, op)},
 		{"progress:", v.progress()},
 		{"created:", clock(v.created)},
@@ -90,14 +95,59 @@ func (a *app) printList(form string, ops []*longrunningpb.Operation, now time.Ti
 		_, err := fmt.Fprint(a.out, b.String())
 		return err
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tSTATE\tAGE\tPROGRESS\tMETHOD")
+	rows := [][]string{{"NAME", "STATE", "AGE", "PROGRESS", "METHOD"}}
 	for _, op := range ops {
 		v := look(op)
-		fmt.Fprintf(w, "%s\t%s%s\t%s\t%s\t%s\n", printable(v.name), v.state, cancelling(v, op), ago(v.created, now),
-			cmp.Or(v.progress(), "-"), cmp.Or(v.method, "-"))
+		rows = append(rows, []string{printable(v.name), v.state + cancelling(v, op), ago(v.created, now),
+			cmp.Or(v.progress(), "-"), cmp.Or(v.method, "-")})
 	}
-	return w.Flush()
+	_, err := fmt.Fprint(a.out, columns(rows, a.outWidth()))
+	return err
+}
+
+// columns lines rows up within width, as far as that goes: a first cell that leaves
+// no room for the others pushes those of its own row to the right, and of no other.
+// Nothing is cut off, because names are there to be copied.
+func columns(rows [][]string, width int) string {
+	const gap, lastRoom = 2, 24
+	widths := make([]int, len(rows[0]))
+	rest := 0
+	for i := len(widths) - 1; i >= 0; i-- {
+		for _, row := range rows {
+			if n := utf8.RuneCountInString(row[i]); i > 0 || n <= max(width-rest, len(rows[0][0])) {
+				widths[i] = max(widths[i], n)
+			}
+		}
+		if i == len(widths)-1 {
+			rest += min(widths[i], lastRoom) + gap
+		} else {
+			rest += widths[i] + gap
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		for i, cell := range row {
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", max(widths[i]-utf8.RuneCountInString(cell), 0)+gap))
+			}
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// plainWidth is the width of tables that go to no terminal.
+const plainWidth = 120
+
+// outWidth is how many characters a line of standard output should have at most.
+func (a *app) outWidth() int {
+	if a.width != nil {
+		if w := a.width(); w > 0 {
+			return w
+		}
+	}
+	return plainWidth
 }
 
 func cancelling(v view, op *longrunningpb.Operation) string {

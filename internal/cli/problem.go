@@ -57,6 +57,9 @@ func report(w io.Writer, err error) int {
 		p = &problem{msg: err.Error()}
 		if s, ok := errors.AsType[*server.Problem](err); ok {
 			p = &problem{msg: s.Msg, hint: s.Hint}
+			if s.Usage {
+				p.exit = exitUsage
+			}
 		}
 	}
 	fmt.Fprintf(w, "longrun: error: %s\n", printable(p.msg))

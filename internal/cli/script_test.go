@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 var update = flag.Bool("update", false, "rewrite the files that the scripts compare with")
@@ -39,6 +42,9 @@ const patience = 60 * time.Second
 //	startop VAR METHOD JSON [TIMEOUT]   start an operation for a worker, set VAR to its name
 //	wire                    put a wire before the server, set $WIRE; "cut" and "mend" it
 //	gone FILE...            wait until the processes whose ids are in the files have ended
+//	settoken VAR FILE       set VAR to the page token in FILE
+//	binpb FILE SETS...      make FILE of descriptor sets in text form
+//	documented NAME FILE    FILE is of the form of the example NAME in docs/cli-json.md
 func TestScript(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
@@ -72,6 +78,9 @@ func TestScript(t *testing.T) {
 			"cut":        func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).wire.cut() },
 			"mend":       func(ts *testscript.TestScript, _ bool, _ []string) { stageOf(ts).wire.mend() },
 			"gone":       cmdGone,
+			"settoken":   cmdSettoken,
+			"documented": cmdDocumented,
+			"binpb":      cmdBinpb,
 		},
 	})
 }
@@ -109,7 +118,7 @@ func (s *stage) spawn(ts *testscript.TestScript, name string, args []string) *sp
 	path := lookPath(ts, args[0])
 	cmd := exec.Command(path, args[1:]...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, v := range []string{"HOME", "PATH", "TMPDIR", "GOCOVERDIR", serverEnv} {
+	for _, v := range []string{"HOME", "PATH", "TMPDIR", "GOCOVERDIR", serverEnv, envName("serve", "log-format")} {
 		if val := ts.Getenv(v); val != "" {
 			cmd.Env = append(cmd.Env, v+"="+val)
 		}
@@ -153,10 +162,10 @@ func (s *stage) restart(ts *testscript.TestScript, args []string) {
 
 func (s *stage) launch(ts *testscript.TestScript, args []string) {
 	s.spawn(ts, "server", append([]string{"longrun", "serve", "--store", "sqlite:longrun.db"}, args...))
-	await(ts, "server.err", `(?m)^longrun: and: `)
+	await(ts, "server.err", `(?m)^longrun: and: |"msg":"serving gRPC"`)
 	text := ts.ReadFile("server.err")
 	for _, v := range []struct{ env, pattern string }{
-		{serverEnv, `serving gRPC on (\S+)`}, {"HTTP", `serving HTTP on (\S+)`},
+		{serverEnv, `serving gRPC(?: on |","addr":")([^\s"]+)`}, {"HTTP", `serving HTTP(?: on |","addr":")([^\s"]+)`},
 	} {
 		if m := regexp.MustCompile(v.pattern).FindStringSubmatch(text); m != nil {
 			ts.Setenv(v.env, m[1])
@@ -274,4 +283,24 @@ func cmdSetname(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("no name in %s:\n%s", args[1], ts.ReadFile(args[1]))
 	}
 	ts.Setenv(args[0], strings.TrimSpace(name))
+}
+
+func cmdSettoken(ts *testscript.TestScript, _ bool, args []string) {
+	token := regexp.MustCompile(`"nextPageToken": "([^"]+)"`).FindStringSubmatch(ts.ReadFile(args[1]))
+	if token == nil {
+		ts.Fatalf("no page token in %s:\n%s", args[1], ts.ReadFile(args[1]))
+	}
+	ts.Setenv(args[0], token[1])
+}
+
+func cmdBinpb(ts *testscript.TestScript, _ bool, args []string) {
+	all := &descriptorpb.FileDescriptorSet{}
+	for _, name := range args[1:] {
+		one := &descriptorpb.FileDescriptorSet{}
+		ts.Check(prototext.Unmarshal([]byte(ts.ReadFile(name)), one))
+		all.File = append(all.File, one.GetFile()...)
+	}
+	raw, err := proto.Marshal(all)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), raw, 0o600))
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"log/slog"
 	"os/signal"
 	"syscall"
 	"time"
@@ -15,6 +14,8 @@ import (
 // serveFlags are the flags of serve.
 type serveFlags struct {
 	store, grpc, http      string
+	sets                   []string
+	logFormat, logLevel    string
 	simulator, allowRemote bool
 	retention              time.Duration
 }
@@ -37,9 +38,12 @@ acknowledged is lost.`,
 	cmd.Flags().StringVar(&f.store, "store", server.DefaultStore, "where operations are kept: sqlite:FILE")
 	cmd.Flags().StringVar(&f.grpc, "grpc", server.DefaultGRPC, "address for gRPC; port 0 takes a free one")
 	cmd.Flags().StringVar(&f.http, "http", server.DefaultHTTP, `address for HTTP; "off" for none`)
+	cmd.Flags().StringArrayVar(&f.sets, "descriptor-set", nil, "a `FILE` with types of payloads, from protoc or buf; may be repeated")
 	cmd.Flags().BoolVar(&f.simulator, "simulator", false, "serve longrun.v1.Simulator, for testing clients")
 	cmd.Flags().DurationVar(&f.retention, "retention", 30*24*time.Hour, "how long finished operations are kept")
 	cmd.Flags().BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that others can reach; there is no authentication")
+	cmd.Flags().StringVar(&f.logFormat, "log-format", logText, "how the log is written: text or json")
+	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "what is logged at least: debug, info, warn or error")
 	return cmd
 }
 
@@ -53,10 +57,14 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if f.retention <= 0 {
 		return usageProblem("--retention must be positive", "30 days: --retention 720h")
 	}
+	log, err := newLog(a.err, f.logFormat, f.logLevel)
+	if err != nil {
+		return err
+	}
 	o := server.Options{
 		Store: f.store, GRPC: f.grpc, HTTP: f.http, Retention: f.retention,
 		Simulator: position(f.simulator), Remote: position(f.allowRemote),
-		Log: slog.New(slog.NewTextHandler(a.err, nil)),
+		DescriptorSets: f.sets, Log: log,
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -64,7 +72,11 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	a.welcome(s, f.store)
+	if f.logFormat == logJSON {
+		a.herald(log, s, f.store)
+	} else {
+		a.welcome(s, f.store)
+	}
 	return a.runUntil(ctx, stop, s.Run)
 }
 

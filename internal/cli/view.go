@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
@@ -14,12 +16,13 @@ import (
 
 // view is what people want to know of an operation.
 type view struct {
-	name, method, state, message string
-	created, started, ended      time.Time
-	expires                      time.Time
-	done, total                  int64 // units
-	attempt                      int64
-	cancelling                   bool
+	name, method, labels    string
+	state, message          string
+	created, started, ended time.Time
+	expires                 time.Time
+	done, total             int64 // units
+	attempt                 int64
+	cancelling              bool
 }
 
 // look reads an operation. One with metadata of its own shows less.
@@ -32,6 +35,7 @@ func look(op *longrunningpb.Operation) view {
 		v.ended, v.expires = when(md.GetEndTime()), when(md.GetExpireTime())
 		v.done, v.total = md.GetProgress().GetCompletedUnits(), md.GetProgress().GetTotalUnits()
 		v.message = cmp.Or(md.GetStatusMessage(), md.GetProgress().GetPhase())
+		v.labels = labelList(md.GetLabels())
 		v.attempt, v.cancelling = md.GetAttempt(), md.GetRequestedCancellation()
 	}
 	if op.GetDone() {
@@ -40,8 +44,18 @@ func look(op *longrunningpb.Operation) view {
 			v.message = op.GetError().GetMessage()
 		}
 	}
-	v.method, v.message = printable(v.method), printable(v.message)
+	v.method, v.message, v.labels = printable(v.method), printable(v.message), printable(v.labels)
 	return v
+}
+
+// labelList is labels in one line.
+func labelList(labels map[string]string) string {
+	var all []string
+	for k, v := range labels {
+		all = append(all, k+"="+v)
+	}
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // outcome is the state of an operation that is done.

@@ -97,15 +97,16 @@ func TestPrintOperation(t *testing.T) {
 	t.Parallel()
 	op := &longrunningpb.Operation{
 		Name: "operations/x", Done: true,
-		Metadata: pack(t, &longrunpb.OperationMetadata{Method: "command", State: longrunpb.OperationMetadata_SUCCEEDED}),
-		Result:   &longrunningpb.Operation_Response{Response: pack(t, &longrunpb.CommandResponse{})},
+		Metadata: pack(t, &longrunpb.OperationMetadata{Method: "command", State: longrunpb.OperationMetadata_SUCCEEDED,
+			Labels: map[string]string{"team": "blue", "env": "test", "k": ""}}),
+		Result: &longrunningpb.Operation_Response{Response: pack(t, &longrunpb.CommandResponse{})},
 	}
 	for _, tt := range []struct{ form, want string }{
 		{asName, "operations/x\n"},
-		{asTable, "name:      operations/x\nmethod:    command\nstate:     SUCCEEDED\nresponse:  longrun.v1.CommandResponse\n"},
+		{asTable, "name:      operations/x\nmethod:    command\nlabels:    env=test, k=, team=blue\nstate:     SUCCEEDED\nresponse:  longrun.v1.CommandResponse\n"},
 	} {
 		var b bytes.Buffer
-		if err := (&app{out: &b}).printOperation(tt.form, op); err != nil || b.String() != tt.want {
+		if err := (&app{out: &b}).printOperation(t.Context(), &client{types: newTypes(nil)}, tt.form, op); err != nil || b.String() != tt.want {
 			t.Errorf("-o %s: %q, %v; want %q", tt.form, b.String(), err, tt.want)
 		}
 	}
@@ -136,7 +137,7 @@ func TestPrint_OutputGone(t *testing.T) {
 	t.Parallel()
 	a := &app{out: brokenWriter{}}
 	for _, form := range []string{asTable, asJSON, asName} {
-		if err := a.printOperation(form, &longrunningpb.Operation{Name: "operations/x"}); !errors.Is(err, errBroken) {
+		if err := a.printOperation(t.Context(), &client{types: newTypes(nil)}, form, &longrunningpb.Operation{Name: "operations/x"}); !errors.Is(err, errBroken) {
 			t.Errorf("-o %s: %v, want %v", form, err, errBroken)
 		}
 	}

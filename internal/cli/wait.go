@@ -55,6 +55,12 @@ func (a *app) wait(cmd *cobra.Command, name string, timeout time.Duration) error
 		return err
 	}
 	defer c.close()
+	return a.follow(cmd, c, form, name, timeout)
+}
+
+// follow waits for the end of an operation, shows it, and returns the exit status of
+// wait.
+func (a *app) follow(cmd *cobra.Command, c *client, form, name string, timeout time.Duration) error {
 	ctx := cmd.Context()
 	if timeout > 0 {
 		var stop context.CancelFunc
@@ -73,7 +79,7 @@ func (a *app) wait(cmd *cobra.Command, name string, timeout time.Duration) error
 	if err != nil {
 		return c.explain(err, "wait", name)
 	}
-	if err := a.printOperation(form, op); err != nil {
+	if err := a.printOperation(cmd.Context(), c, form, op); err != nil {
 		return err
 	}
 	return waitStatus(op, timeout)

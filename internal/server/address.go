@@ -26,7 +26,7 @@ func CheckLoopback(ctx context.Context, addr string) error {
 func checkLoopback(ctx context.Context, addr string, resolve func(ctx context.Context, host string) ([]netip.Addr, error)) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return &Problem{Msg: fmt.Sprintf("%q is not an address", addr), Hint: "an address is a host and a port, such as " + DefaultGRPC, Err: err}
+		return &Problem{Msg: fmt.Sprintf("%q is not an address", addr), Hint: "an address is a host and a port, such as " + DefaultGRPC, Err: err, Usage: true}
 	}
 	if host == "" {
 		return remoteProblem(addr, "every address of this machine")
@@ -51,8 +51,9 @@ func checkLoopback(ctx context.Context, addr string, resolve func(ctx context.Co
 
 func remoteProblem(addr, what string) error {
 	return &Problem{
-		Msg:  fmt.Sprintf("%s is %s, and there is no authentication yet", addr, what),
-		Hint: "listen on a loopback address, such as " + DefaultGRPC + ", or say --allow-remote if all who can reach it may do everything",
+		Msg:   fmt.Sprintf("%s is %s, and there is no authentication yet", addr, what),
+		Hint:  "listen on a loopback address, such as " + DefaultGRPC + ", or say --allow-remote if all who can reach it may do everything",
+		Usage: true,
 	}
 }
 

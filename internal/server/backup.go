@@ -40,7 +40,7 @@ func BackupStore(ctx context.Context, addr, file string, o BackupOptions) error 
 	}
 	err = sqlite.Backup(ctx, from, file, o.forStore())
 	p, ok := backupProblem(file, err).(*Problem)
-	if ok && sqlite.Hint(err) == "" && longrun.CodeOf(err) == codes.FailedPrecondition {
+	if ok && errors.Is(err, sqlite.ErrInUse) {
 		p.Hint = "take it from the server that has it open: longrun backup FILE"
 	}
 	if !ok {

@@ -8,6 +8,10 @@
 //	fmt.Println("gRPC on", s.GRPCAddr())
 //	return s.Run(ctx) // serves until ctx ends, then drains
 //
+// Descriptor sets (Options.DescriptorSets, LoadTypes) add types of payloads to those
+// that are linked in. The server moves payloads as bytes and does not need them; its
+// reflection tells them to whoever wants to print payloads.
+//
 // It is the only place where the parts meet, so it is also where the command line
 // finds what else is done with a store: [Check], [BackupStore] and [BackupServer].
 //

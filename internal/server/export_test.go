@@ -40,7 +40,11 @@ func SetPlay(f func(args []string) int) { play = f }
 // bubbles of synctest, in which a listener of the system hangs.
 func OpenOn(store longrun.Store, l net.Listener, o Options) (*Server, error) {
 	o.Log = slog.New(slog.DiscardHandler)
-	s := &Server{log: o.Log, store: store, grpcL: l}
+	types, err := LoadTypes(o.DescriptorSets...)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{log: o.Log, store: store, grpcL: l, types: types}
 	return s, s.assemble(o)
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/dispatch"
@@ -63,8 +62,9 @@ const (
 	writeTimeout = 20 * time.Second
 )
 
-// newGRPC returns a gRPC server with every service of the options, whose calls a admits.
-func newGRPC(svc *longrun.Service, a *admission, o Options) *grpc.Server {
+// newGRPC returns a gRPC server with every service of the options, whose calls a
+// admits, and reflection of types.
+func newGRPC(svc *longrun.Service, a *admission, types *Types, o Options) *grpc.Server {
 	api := grpcapi.Options{Log: o.Log}
 	g := grpc.NewServer(append(append(grpcapi.ServerOptions(svc, api), a.options()...),
 		grpc.MaxRecvMsgSize(maxReceiveBytes),
@@ -81,6 +81,6 @@ func newGRPC(svc *longrun.Service, a *admission, o Options) *grpc.Server {
 	if o.Simulator == On {
 		simulator.Register(g, svc)
 	}
-	reflection.Register(g)
+	types.reflect(g)
 	return g
 }

@@ -20,6 +20,9 @@ type Problem struct {
 	Msg  string // what is wrong, in one line
 	Hint string // what to do about it; may be empty
 	Err  error  // the cause, if there is one
+
+	// Usage says whether the options are at fault, whatever the machine is like.
+	Usage bool
 }
 
 // Error returns Msg.
@@ -31,17 +34,25 @@ func (p *Problem) Unwrap() error { return p.Err }
 // storeProblem explains why a store cannot be used.
 func storeProblem(file string, err error) *Problem {
 	p := &Problem{Msg: oneLine(err.Error()), Hint: sqlite.Hint(err), Err: err}
-	if p.Hint != "" {
-		return p
-	}
-	switch longrun.CodeOf(err) {
-	case codes.FailedPrecondition:
+	switch {
+	case errors.Is(err, sqlite.ErrReadOnly):
+		p.Hint = "the file, its directory and what lies beside it (-wal, -shm, .lock) must be ours to read and write: see their owner, their permissions and how the file system is mounted"
+	case p.Hint != "":
+	case errors.Is(err, sqlite.ErrInUse):
 		p.Hint = "stop the server that has it open, or name another file with: --store sqlite:FILE"
-	case codes.NotFound:
+	case errors.Is(err, sqlite.ErrLinked):
+		p.Hint = "remove its other names, or name a copy of it with: --store sqlite:FILE"
+	case errors.Is(err, sqlite.ErrForeign):
+		p.Hint = "it is left as it is; name the file of a store, or one that does not exist yet, with: --store sqlite:FILE"
+	case longrun.CodeOf(err) == codes.DataLoss:
+		p.Hint = "keep the file, restore a backup of it under another name, and serve that with: --store sqlite:FILE"
+	case longrun.CodeOf(err) == codes.NotFound:
 		p.Hint = "name the file of a store, such as longrun.db"
 		if _, err := os.Stat(filepath.Dir(file)); err != nil {
 			p.Hint = "its directory must exist"
 		}
+	default:
+		p.Hint = "the file system does not let us use the file: see that it is local, that it works and that it has room"
 	}
 	return p
 }

@@ -39,6 +39,9 @@ type Options struct {
 	// GRPC and HTTP are the addresses to listen on, a host and a port; port 0 is a
 	// free one. Empty means DefaultGRPC and DefaultHTTP; HTTP may be NoHTTP.
 	GRPC, HTTP string
+	// DescriptorSets are files with the types of payloads, which reflection then
+	// shows (LoadTypes). None by default.
+	DescriptorSets []string
 	// Simulator serves longrun.v1.Simulator. Off by default.
 	Simulator Switch
 	// Retention is how long operations are kept after their end. Zero means 30
@@ -57,6 +60,7 @@ type Server struct {
 	store  longrun.Store
 	svc    *longrun.Service
 	runner *runner.Runner
+	types  *Types
 	log    *slog.Logger
 
 	admission *admission
@@ -81,7 +85,10 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 
 func (s *Server) open(ctx context.Context, o Options) (err error) {
 	if o.Retention < 0 {
-		return &Problem{Msg: "the retention must not be negative", Hint: "30 days: --retention 720h"}
+		return &Problem{Msg: "the retention must not be negative", Hint: "30 days: --retention 720h", Usage: true}
+	}
+	if s.types, err = LoadTypes(o.DescriptorSets...); err != nil {
+		return err
 	}
 	if s.grpcL, err = listen(ctx, "--grpc", cmp.Or(o.GRPC, DefaultGRPC), o.Remote); err != nil {
 		return err
@@ -103,7 +110,7 @@ func (s *Server) assemble(o Options) (err error) {
 		return err
 	}
 	s.admission = newAdmission(s.svc)
-	s.grpc = newGRPC(s.svc, s.admission, o)
+	s.grpc = newGRPC(s.svc, s.admission, s.types, o)
 	registerAdmin(s.grpc, s.store, o.Log)
 	s.readiness = newReadiness(s.grpc)
 	s.http = newHTTP(s.readiness.handler())

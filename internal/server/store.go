@@ -3,11 +3,10 @@ package server
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
-
-	"google.golang.org/grpc/codes"
 
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/sqlite"
@@ -22,7 +21,7 @@ func storeFile(addr string) (string, error) {
 	if ok && file != "" {
 		return file, nil
 	}
-	p := &Problem{Msg: fmt.Sprintf("%q is not the address of a store", addr), Hint: "a store is sqlite:FILE, such as " + DefaultStore}
+	p := &Problem{Msg: fmt.Sprintf("%q is not the address of a store", addr), Hint: "a store is sqlite:FILE, such as " + DefaultStore, Usage: true}
 	if addr != "" && !strings.Contains(addr, ":") {
 		p.Hint = "did you mean --store sqlite:" + addr + "?"
 	}
@@ -50,7 +49,7 @@ func Check(ctx context.Context, file string) ([]Finding, error) {
 	found, err := sqlite.Check(ctx, file)
 	if err != nil {
 		p := storeProblem(file, err)
-		if sqlite.Hint(err) == "" && longrun.CodeOf(err) == codes.FailedPrecondition {
+		if errors.Is(err, sqlite.ErrInUse) {
 			p.Hint = "stop the server first, or copy its store with longrun backup and check the copy"
 		}
 		return nil, p
