@@ -188,9 +188,8 @@ func (p *scriptProcess) hear(s *script, l line, err error) {
 // writing for a moment; then all that is left of its group is killed.
 func (p *scriptProcess) rest(c *child) {
 	late := time.AfterFunc(outputGrace, func() {
-		c.kill()
 		for _, f := range p.ours {
-			_ = f.SetDeadline(time.Now()) // whoever holds the other end is out of reach
+			_ = f.SetDeadline(time.Now()) // whoever holds the other end may be out of reach
 		}
 	})
 	p.streams.Wait()
