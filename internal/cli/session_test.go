@@ -127,7 +127,7 @@ func (d *desk) client(t *testing.T) *client {
 		conn.Close()
 		g.Stop()
 	})
-	return &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn)}
+	return &client{addr: "bubble", conn: conn, ops: longrunningpb.NewOperationsClient(conn), types: newTypes(conn), listens: func(string) bool { return false }}
 }
 
 // A reply that was lost starts nothing twice: it is the same request id and the same

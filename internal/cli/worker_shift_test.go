@@ -278,7 +278,7 @@ func TestShift_Refused(t *testing.T) {
 		e := employ(t, d, "true")
 		err := <-e.ended
 		synctest.Wait()
-		if p, ok := errors.AsType[*problem](err); !ok || p.msg != "not a token" || !d.closed || len(d.acquires) != 1 {
+		if p, ok := errors.AsType[*problem](err); !ok || p.msg != "is wrong" || !d.closed || len(d.acquires) != 1 {
 			t.Errorf("run = %v after %d calls, closed = %v; want what the server says, 1, true", err, len(d.acquires), d.closed)
 		}
 	})
