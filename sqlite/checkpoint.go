@@ -36,6 +36,7 @@ type checkpointer struct {
 	stop  chan struct{}
 	done  chan struct{}
 	held  atomic.Int32 // readers that stay: see hold
+	one   sync.Mutex   // guards c
 	// writing is held by the writer during a transaction, and by the
 	// checkpointer while no transaction may begin.
 	writing sync.Mutex
@@ -103,6 +104,8 @@ const (
 // become long is then begun anew: what is left to copy is little, and the writer
 // waits for that only.
 func (p *checkpointer) checkpoint() error {
+	p.one.Lock()
+	defer p.one.Unlock()
 	length, err := p.pragma(sqlPassive)
 	if err != nil || length < restartPages || p.held.Load() > 0 {
 		return err

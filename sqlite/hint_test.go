@@ -121,7 +121,6 @@ func TestHint_Followed(t *testing.T) {
 		{"lost index", "DROP INDEX longrun_operation_ready", "statement"},
 		{"another index", "DROP INDEX longrun_operation_ready; CREATE INDEX longrun_operation_ready ON longrun_operation (method)", "statement"},
 		{"foreign index", "CREATE INDEX longrun_x ON longrun_key (holder)", "statement"},
-		{"foreign trigger", "CREATE TRIGGER longrun_t AFTER DELETE ON longrun_key BEGIN SELECT 1, 2; END", "statement"},
 		{"lost clock", "DELETE FROM longrun_clock", "statement"},
 		{"lost table", "DROP TABLE longrun_step; CREATE TABLE longrun_step (create_time, key, result, time)", "restore"},
 		{"deadline", "UPDATE longrun_operation SET deadline_time = deadline_time + 1", "statement serve"},
