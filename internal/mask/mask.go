@@ -1,0 +1,90 @@
+package mask
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// What a mask may hold at most; one past any of these is an *Error.
+const (
+	// MaxBytes is the length of a mask's text.
+	MaxBytes = 8 << 10
+	// MaxPaths is how many paths a mask has, written out: "a(b,c)" is two.
+	MaxPaths = 256
+	// MaxDepth is how many segments a path has, written out: "a(b/c)" has three.
+	MaxDepth = 32
+)
+
+// A Mask says what parts of a message are kept. The zero Mask keeps everything.
+// It never changes, and is safe for concurrent use.
+type Mask struct{ root *node }
+
+// An Error is what is wrong with a mask; every error of this package is one.
+type Error struct {
+	// Offset is where, in bytes from the begin of the text.
+	Offset int
+	// Segment is the segment at fault; "" if the fault is of another kind.
+	Segment string
+	// Msg says what is wrong, and holds nothing of the mask but Segment.
+	Msg string
+}
+
+// Error says where the mask is wrong, and why.
+func (e *Error) Error() string { return fmt.Sprintf("mask: byte %d: %s", e.Offset, e.Msg) }
+
+// A node is what is kept of one value. Nodes never change once parsed.
+type node struct {
+	offset int              // of the segment that first led here
+	whole  bool             // a path ends here
+	named  map[string]*node // by field or key, as it was written
+	each   *node            // "*"
+	index  bool             // a name here or below is a number
+}
+
+// all reports whether n keeps everything of its value.
+func (n *node) all() bool { return n.whole || n.each != nil && n.each.whole }
+
+// All reports whether m keeps everything, so that Apply has nothing to do.
+func (m Mask) All() bool { return m.root == nil || m.root.all() }
+
+// String returns the paths of m, sorted, in the dotted form, which Parse reads as
+// an equal mask; "*" if m keeps everything.
+func (m Mask) String() string {
+	if m.All() {
+		return "*"
+	}
+	return strings.Join(m.root.paths(nil, ""), ",")
+}
+
+// paths adds the paths below n to those that are there, each behind prefix.
+func (n *node) paths(paths []string, prefix string) []string {
+	add := func(segment string, child *node) {
+		if child.whole {
+			paths = append(paths, prefix+segment)
+		}
+		paths = child.paths(paths, prefix+segment+".")
+	}
+	if n.each != nil {
+		add("*", n.each)
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.named)) {
+		add(quote(name), n.named[name])
+	}
+	return paths
+}
+
+// quote returns the name as a segment.
+func quote(name string) string {
+	if name != "" && strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !isWord(byte(r)) }) < 0 {
+		return name
+	}
+	return "`" + strings.ReplaceAll(name, "`", "``") + "`"
+}
+
+// isNumber reports whether the segment could only be an index of a list: no field
+// has such a name, though the key of a map may.
+func isNumber(name string) bool {
+	return name != "" && strings.Trim(name, "0123456789") == ""
+}
