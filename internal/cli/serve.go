@@ -17,6 +17,8 @@ type serveFlags struct {
 	store, grpc, http      string
 	simulator, allowRemote bool
 	retention              time.Duration
+	serviceConfig          string
+	hosts, origins         []string
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -24,8 +26,8 @@ func (a *app) serveCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run a server",
-		Long: `Run a server: google.longrunning.Operations and longrun.v1.Dispatcher over gRPC,
-/healthz and /readyz over HTTP. It stops at SIGTERM or Ctrl-C after its runs have
+		Long: `Run a server: google.longrunning.Operations and longrun.v1.Dispatcher over gRPC
+and HTTP/JSON, /healthz and /readyz over HTTP. It stops at SIGTERM or Ctrl-C after its runs have
 been given back; a second one stops it at once. Either way nothing that it has
 acknowledged is lost.`,
 		Example: `  longrun serve
@@ -40,6 +42,9 @@ acknowledged is lost.`,
 	cmd.Flags().BoolVar(&f.simulator, "simulator", false, "serve longrun.v1.Simulator, for testing clients")
 	cmd.Flags().DurationVar(&f.retention, "retention", 30*24*time.Hour, "how long finished operations are kept")
 	cmd.Flags().BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that others can reach; there is no authentication")
+	cmd.Flags().StringVar(&f.serviceConfig, "service-config", "", "file with HTTP rules: a google.api.Service in YAML")
+	cmd.Flags().StringSliceVar(&f.hosts, "allow-host", nil, "name by which HTTP may be asked, beside localhost; * for any")
+	cmd.Flags().StringSliceVar(&f.origins, "allow-origin", nil, "web origin whose pages may call HTTP")
 	return cmd
 }
 
@@ -56,6 +61,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	o := server.Options{
 		Store: f.store, GRPC: f.grpc, HTTP: f.http, Retention: f.retention,
 		Simulator: position(f.simulator), Remote: position(f.allowRemote),
+		ServiceConfig: f.serviceConfig, Hosts: f.hosts, Origins: f.origins,
 		Log: slog.New(slog.NewTextHandler(a.err, nil)),
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)

@@ -38,7 +38,7 @@ func OpenOn(store longrun.Store, l net.Listener, o Options) (*Server, error) {
 func (s *Server) ServeHTTPOn(l net.Listener) { s.httpL = l }
 
 // HTTPHandler returns what the HTTP face serves.
-func (s *Server) HTTPHandler() http.Handler { return s.readiness.handler() }
+func (s *Server) HTTPHandler() http.Handler { return s.face() }
 
 // Service returns the service, for tests through the Go door.
 func (s *Server) Service() *longrun.Service { return s.svc }

@@ -1,12 +1,10 @@
 package server
 
 import (
-	"log/slog"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/dispatch"
@@ -51,10 +49,9 @@ const (
 	pingTimeout      = 20 * time.Second
 )
 
-// newGRPC returns a gRPC server with every service of the options.
-func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
-	api := grpcapi.Options{Log: log}
-	g := grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
+// newGRPC returns a gRPC server without services.
+func newGRPC(svc *longrun.Service, api grpcapi.Options) *grpc.Server {
+	return grpc.NewServer(append(grpcapi.ServerOptions(svc, api),
 		grpc.MaxRecvMsgSize(maxReceiveBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
@@ -62,11 +59,23 @@ func newGRPC(svc *longrun.Service, sim Switch, log *slog.Logger) *grpc.Server {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: idlePing, Timeout: pingTimeout}),
 	)...)
-	grpcapi.Register(g, svc, api)
-	dispatch.Register(g, svc, dispatch.Options{})
+}
+
+// register serves every service of the options on r.
+func register(r grpc.ServiceRegistrar, svc *longrun.Service, api grpcapi.Options, sim Switch) {
+	grpcapi.Register(r, svc, api)
+	dispatch.Register(r, svc, dispatch.Options{})
 	if sim == On {
-		simulator.Register(g, svc)
+		simulator.Register(r, svc)
 	}
-	reflection.Register(g)
-	return g
+}
+
+// both registers each service with two faces.
+type both [2]grpc.ServiceRegistrar
+
+// RegisterService registers the service with both.
+func (b both) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	for _, r := range b {
+		r.RegisterService(desc, impl)
+	}
 }

@@ -11,8 +11,10 @@ import (
 
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/reflection"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/httpapi"
 	"github.com/longrun-dev/longrun/runner"
 )
 
@@ -48,6 +50,19 @@ type Options struct {
 	// Remote allows addresses that are not loopback. Off by default, because there
 	// is no authentication.
 	Remote Switch
+	// ServiceConfig is the file of a service configuration (google.api.Service, in
+	// YAML): what HTTP paths there are, and which methods of
+	// google.longrunning.Operations. Empty means none.
+	ServiceConfig string
+	// Hosts are the names by which the HTTP face may be asked, beside those of
+	// loopback and that in HTTP; "*" allows any. Nil means no others.
+	Hosts []string
+	// Origins are web origins whose pages may call the HTTP face. Nil means none
+	// but its own.
+	Origins []string
+	// Types are types of payloads, for JSON, beside those that are linked in. Nil
+	// means no others.
+	Types httpapi.Resolver
 	// Log gets what callers must not see. Nil means slog.Default().
 	Log *slog.Logger
 }
@@ -61,6 +76,7 @@ type Server struct {
 	log    *slog.Logger
 
 	grpc      *grpc.Server
+	web       *httpapi.Handler
 	http      *http.Server
 	readiness *readiness
 	grpcL     net.Listener
@@ -101,9 +117,23 @@ func (s *Server) assemble(o Options) (err error) {
 	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
 		return err
 	}
-	s.grpc = newGRPC(s.svc, o.Simulator, o.Log)
+	config, err := readServiceConfig(o.ServiceConfig)
+	if err != nil {
+		return err
+	}
+	api := apiOptions(config, o.Log)
+	s.grpc = newGRPC(s.svc, api)
+	s.web, err = newWeb(s.svc, config, api, o)
+	if err != nil {
+		return err
+	}
+	register(both{s.grpc, s.web}, s.svc, api, o.Simulator)
+	reflection.Register(s.grpc)
+	if err := s.checkWeb(o); err != nil {
+		return err
+	}
 	s.readiness = newReadiness(s.grpc)
-	s.http = newHTTP(s.readiness.handler())
+	s.http = newHTTP(s.face())
 	s.runner, err = runner.New(s.svc, runner.Options{Log: o.Log})
 	return err
 }
