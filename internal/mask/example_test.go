@@ -37,7 +37,7 @@ func ExampleMask_Validate() {
 	// <nil>
 	// mask: byte 11: no field "nmae" in google.longrunning.Operation
 	//   11 nmae
-	// mask: byte 11: an index, 0, into a repeated field
+	// mask: byte 11: an index, "0", into a repeated field
 	//   11 0
 }
 

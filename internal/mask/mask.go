@@ -17,6 +17,9 @@ const (
 	MaxDepth = 32
 )
 
+// Reason is the ErrorInfo reason of a mask that is refused, at every door (ERR-04).
+const Reason = "INVALID_FIELD_MASK"
+
 // A Mask says what parts of a message are kept. The zero Mask keeps everything.
 // It never changes, and is safe for concurrent use.
 type Mask struct{ root *node }
@@ -25,7 +28,8 @@ type Mask struct{ root *node }
 type Error struct {
 	// Offset is where, in bytes from the begin of the text.
 	Offset int
-	// Segment is the segment at fault; "" if the fault is of another kind.
+	// Segment is the segment at fault, cut to 64 bytes; "" if the fault is of
+	// another kind. An edge that shows Msg puts it into ErrorInfo.metadata (ERR-06).
 	Segment string
 	// Msg says what is wrong, and holds nothing of the mask but Segment.
 	Msg string
@@ -73,6 +77,15 @@ func (n *node) paths(paths []string, prefix string) []string {
 		add(quote(name), n.named[name])
 	}
 	return paths
+}
+
+// cut returns the name, or its begin when it is long.
+func cut(name string) string {
+	const most = 64
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most-3], "") + "..."
 }
 
 // quote returns the name as a segment.

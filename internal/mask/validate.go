@@ -12,9 +12,10 @@ import (
 // Validate reports the first path of m that leads nowhere in messages of type md
 // (SYS-10), or to an index into a repeated field (SYS-09), as an *Error. What is
 // inside an Any, a Struct or a Value it does not judge, of a map the type of the
-// key alone.
+// key alone. A message type without fields, as google.protobuf.Empty, takes any mask: no typo
+// changes what is kept of it, and clients send one mask with all their calls.
 func (m Mask) Validate(md protoreflect.MessageDescriptor) error {
-	if m.root == nil {
+	if m.root == nil || md.Fields().Len() == 0 {
 		return nil
 	}
 	return checker{unknown: func(e *Error) error { return e }}.message(m.root, md)
@@ -40,12 +41,12 @@ func (c checker) message(n *node, md protoreflect.MessageDescriptor) error {
 		return c.nothing(n, string(md.FullName()))
 	}
 	if n.each.deeper() {
-		return c.unknown(&Error{Offset: n.each.offset, Segment: "*", Msg: fmt.Sprintf("%s has no elements", md.FullName())})
+		return c.unknown(n.each.wrong("*", "%s has no elements", md.FullName()))
 	}
 	return n.eachName(func(name string, child *node) error {
 		fd := field(md, name)
 		if fd == nil {
-			return c.unknown(&Error{Offset: child.offset, Segment: name, Msg: fmt.Sprintf("no field %q in %s", name, md.FullName())})
+			return c.unknown(child.wrong(name, "no field %q in %s", cut(name), md.FullName()))
 		}
 		return c.field(child, fd)
 	})
@@ -93,7 +94,7 @@ func (c checker) entries(n *node, fd protoreflect.FieldDescriptor) error {
 	}
 	return n.eachName(func(name string, child *node) error {
 		if !isKey(name, fd.MapKey()) {
-			return c.unknown(&Error{Offset: child.offset, Segment: name, Msg: fmt.Sprintf("%q is no key of %s", name, fd.FullName())})
+			return c.unknown(child.wrong(name, "%q is no key of %s", cut(name), fd.FullName()))
 		}
 		return c.single(child, fd.MapValue())
 	})
@@ -102,11 +103,16 @@ func (c checker) entries(n *node, fd protoreflect.FieldDescriptor) error {
 // nothing checks that no path goes below n.
 func (c checker) nothing(n *node, what string) error {
 	if n.each != nil {
-		return c.unknown(&Error{Offset: n.each.offset, Segment: "*", Msg: what + " has no fields"})
+		return c.unknown(n.each.wrong("*", "%s has no fields", what))
 	}
 	return n.eachName(func(name string, child *node) error {
-		return c.unknown(&Error{Offset: child.offset, Segment: name, Msg: what + " has no fields"})
+		return c.unknown(child.wrong(name, "%s has no fields", what))
 	})
+}
+
+// wrong returns the error of the segment that led to n.
+func (n *node) wrong(segment, format string, args ...any) *Error {
+	return &Error{Offset: n.offset, Segment: cut(segment), Msg: fmt.Sprintf(format, args...)}
 }
 
 // deeper reports whether a path goes below n.
@@ -121,7 +127,7 @@ func (n *node) indexed() error {
 		if !isNumber(name) {
 			return nil
 		}
-		return &Error{Offset: child.offset, Segment: name, Msg: fmt.Sprintf("an index, %s, into a repeated field", name)}
+		return child.wrong(name, "an index, %q, into a repeated field", cut(name))
 	})
 }
 

@@ -2,6 +2,7 @@ package mask
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
@@ -28,6 +30,8 @@ func TestValidate(t *testing.T) {
 		"operations.name,nextPageToken,next_page_token,unreachable": page,
 		// SYS-08: repeated fields on the way.
 		"operations(*(name,metadata.x)),unreachable.*": page,
+		// Nothing can be left out of nothing.
+		"name,done.0": descriptor(&emptypb.Empty{}),
 		// Keys of maps are no indexes.
 		"metadata.0,metadata.team-1": descriptor(&errdetails.ErrorInfo{}),
 		"any.keys.0":                 descriptor(&structpb.Struct{}),
@@ -68,11 +72,11 @@ func TestValidate_Wrong(t *testing.T) {
 		{"metadata.*.x", info, 11, "x", "google.rpc.ErrorInfo.MetadataEntry.value has no fields"},
 		{"unreachable.x", page, 12, "x", "google.longrunning.ListOperationsResponse.unreachable has no fields"},
 
-		{"operations.0.name", page, 11, "0", "an index, 0, into a repeated field"},
-		{"operations.17", page, 11, "17", "an index, 17, into a repeated field"},
-		{"operations(name,0)", page, 16, "0", "an index, 0, into a repeated field"},
-		{"unreachable.0", page, 12, "0", "an index, 0, into a repeated field"},
-		{"error.details.0.reason", op, 14, "0", "an index, 0, into a repeated field"},
+		{"operations.0.name", page, 11, "0", `an index, "0", into a repeated field`},
+		{"operations.17", page, 11, "17", `an index, "17", into a repeated field`},
+		{"operations(name,0)", page, 16, "0", `an index, "0", into a repeated field`},
+		{"unreachable.0", page, 12, "0", `an index, "0", into a repeated field`},
+		{"error.details.0.reason", op, 14, "0", `an index, "0", into a repeated field`},
 	} {
 		err := must(t, tt.text).Validate(tt.md)
 		e, ok := errors.AsType[*Error](err)
@@ -83,6 +87,19 @@ func TestValidate_Wrong(t *testing.T) {
 		if want := (Error{tt.offset, tt.segment, tt.msg}); *e != want {
 			t.Errorf("Validate(%q) = %+v, want %+v", tt.text, *e, want)
 		}
+	}
+}
+
+// A long segment does not make a long error.
+func TestValidate_LongSegment(t *testing.T) {
+	t.Parallel()
+	err := must(t, "`"+strings.Repeat("\u00e9", 100)+"`").Validate(descriptor(&longrunningpb.Operation{}))
+	e, ok := errors.AsType[*Error](err)
+	if want := strings.Repeat("\u00e9", 30) + "..."; !ok || e.Segment != want || len(e.Msg) > 120 {
+		t.Errorf("error = %#v, want the segment %s", err, want)
+	}
+	if at := strings.Repeat("x", 64); cut(at) != at {
+		t.Errorf("cut of 64 bytes = %s, want all of it", cut(at))
 	}
 }
 
