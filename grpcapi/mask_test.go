@@ -182,7 +182,7 @@ func TestMask_Refused(t *testing.T) {
 	r.report(t, &longrunpb.OperationMetadata{StatusMessage: "x"})
 	for text, segment := range map[string]string{
 		"operations.name": "operations", "name,nmae": "nmae", "name.x": "x",
-		"error.details.0": "0", "metadata.warnings.0": "0",
+		"error.details.0": "0", "metadata.warnings.0": "0", "response.0.x": "0",
 		"name,": "", "a(b": "", "a b": "", strings.Repeat("a", 8193): "",
 	} {
 		_, err := s.ops.GetOperation(withMask(t.Context(), text), &longrunningpb.GetOperationRequest{Name: r.name})

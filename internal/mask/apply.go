@@ -19,9 +19,8 @@ type Resolver interface {
 // only reads; a mask that keeps everything returns msg itself. Nil types are those
 // that are linked into the program.
 //
-// Apply does not ask for Validate first: a path that leads nowhere keeps nothing.
-// The error is an *Error for an index into a repeated field (SYS-09); another one
-// means that the message that was in an Any cannot be written again.
+// Apply does not ask for Validate first: a path that leads nowhere keeps nothing. An
+// error means that what is kept of a message in an Any cannot be written again.
 func (m Mask) Apply(msg proto.Message, types Resolver) (proto.Message, error) {
 	src := msg.ProtoReflect()
 	if m.All() || !src.IsValid() {
@@ -117,11 +116,6 @@ func (p pruner) single(fd protoreflect.FieldDescriptor, v protoreflect.Value, ke
 
 // elements keeps of each element what is asked of all, and what "*" asks.
 func (p pruner) elements(dst protoreflect.Message, fd protoreflect.FieldDescriptor, src protoreflect.List, keep []*node) error {
-	for _, n := range keep {
-		if err := n.indexed(); err != nil {
-			return err
-		}
-	}
 	keep = ofElements(keep)
 	kept := dst.Mutable(fd).List()
 	for i := range src.Len() {

@@ -48,11 +48,6 @@ func (p pruner) packed(src protoreflect.Message, keep []*node) (protoreflect.Mes
 func (p pruner) unpacked(msg protoreflect.Message, keep []*node) (protoreflect.Message, error) {
 	switch shapeOf(msg.Descriptor()) {
 	case plain:
-		for _, n := range keep {
-			if err := checkIndexes(n, msg.Descriptor()); err != nil {
-				return nil, err
-			}
-		}
 	case structure:
 		keep = append(named(keep, "value"), keep...)
 	default:
