@@ -82,6 +82,7 @@ func (m *opaqueMessage) Interface() protoreflect.ProtoMessage { return m }
 func (m *opaqueMessage) field() protoreflect.FieldDescriptor  { return m.Descriptor().Fields().Get(0) }
 func (m *opaqueMessage) ProtoMethods() *protoiface.Methods {
 	return &protoiface.Methods{
+		Flags: protoiface.SupportMarshalDeterministic | protoiface.SupportUnmarshalDiscardUnknown,
 		Unmarshal: func(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
 			m.Set(m.field(), protoreflect.ValueOfBytes(append([]byte(nil), in.Buf...)))
 			return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
