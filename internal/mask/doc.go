@@ -6,7 +6,7 @@
 //	...
 //	err = m.Validate(reply.ProtoReflect().Descriptor()) // a typo is an error (SYS-10)
 //	...
-//	reply, err = m.Apply(reply, nil) // nil: the types linked into the program
+//	reply, err = m.Apply(reply, nil) // nil: no types but those of the program
 //
 // # The language
 //
