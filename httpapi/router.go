@@ -42,7 +42,7 @@ type target struct {
 func (r *router) find(method string, t target) (*binding, path) {
 	for _, m := range [...]string{method, anyMethod} {
 		byVerb := r.bindings[m]
-		if t.hasVerb {
+		if t.verb != "" {
 			if b := first(byVerb[t.verb], t.before, t.query); b != nil {
 				return b, t.before
 			}
@@ -79,7 +79,7 @@ func (r *router) allowed(t target) []string {
 	var methods []string
 	known := !t.hasVerb
 	for m, byVerb := range r.bindings {
-		known = known || first(byVerb[t.verb], t.before, t.query) != nil
+		known = known || t.verb != "" && first(byVerb[t.verb], t.before, t.query) != nil
 		if b, _ := r.find(m, t); b != nil && m != anyMethod {
 			methods = append(methods, m)
 		}
