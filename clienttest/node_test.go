@@ -38,6 +38,13 @@ func TestNode_GRPC(t *testing.T) {
 	testNode(t, "grpc", func(p program) string { return p.grpc })
 }
 
+// HTTP-01, HTTP-05, QRY-07, QRY-13, SYS-01, JSN-10: and over its REST fallback, as the client of a
+// service with bindings asks: numeric enums, a "?" behind every path.
+func TestNode_REST(t *testing.T) {
+	t.Parallel()
+	testNode(t, "rest", func(p program) string { return p.http })
+}
+
 func testNode(t *testing.T, transport string, address func(program) string) {
 	t.Helper()
 	node := findNode(t)
@@ -45,25 +52,36 @@ func testNode(t *testing.T, transport string, address func(program) string) {
 	for _, scenario := range nodeScenarios {
 		t.Run(scenario, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(bounded(t), node, "scenarios.mjs", transport, address(p), scenario)
-			cmd.Dir = "node"
-			cmd.Env = append(os.Environ(), "METADATA_SERVER_DETECTION=none", "NODE_NO_WARNINGS=1")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Errorf("%v\n%s", err, out)
-			}
+			node(t, "scenarios.mjs", transport, address(p), scenario)
 		})
 	}
 }
 
-// findNode returns the program node, if it and the client library are there.
-func findNode(t *testing.T) string {
+// The document of the routes is what a validator of others takes for OpenAPI.
+func TestNode_OpenAPI(t *testing.T) {
+	t.Parallel()
+	node := findNode(t)
+	node(t, "openapi.mjs", runProgram(t).http)
+}
+
+// findNode returns a function that runs a script in Node, if that and its packages
+// are there.
+func findNode(t *testing.T) func(t *testing.T, args ...string) {
 	t.Helper()
-	node, err := exec.LookPath("node")
+	file, err := exec.LookPath("node")
 	if err != nil {
 		unavailable(t, "Node's clients: there is no node (Debian: nodejs, npm)")
 	}
 	if _, err := os.Stat(filepath.Join("node", "node_modules", "google-gax")); err != nil {
 		unavailable(t, "Node's clients: run npm --prefix clienttest/node ci")
 	}
-	return node
+	return func(t *testing.T, args ...string) {
+		t.Helper()
+		cmd := exec.CommandContext(bounded(t), file, args...)
+		cmd.Dir = "node"
+		cmd.Env = append(os.Environ(), "METADATA_SERVER_DETECTION=none", "NODE_NO_WARNINGS=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
 }

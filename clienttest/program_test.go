@@ -18,16 +18,14 @@ type program struct{ grpc, http string }
 // build returns the program's file.
 func build(t *testing.T) string {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "longrun")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", file, "./cmd/longrun")
-	cmd.Dir = ".."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	file, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return file
 }
 
-// runProgram builds the program and serves until the test ends, when it must stop by
+// runProgram serves until the test ends, when it must stop by
 // itself after SIGTERM.
 func runProgram(t *testing.T, flags ...string) program {
 	t.Helper()

@@ -53,13 +53,12 @@ func (s *server) readMask(ctx context.Context, reply proto.Message) (mask.Mask, 
 	return m, s.describeMask(err)
 }
 
-// prune returns what m keeps of reply. An error of the mask is found here when it
-// is inside of an Any.
+// prune returns what m keeps of reply.
 func prune[M proto.Message](s *server, m mask.Mask, reply M) (M, error) {
 	kept, err := m.Apply(reply, s.opts.Types)
 	if err != nil {
 		var none M
-		return none, s.describeMask(err)
+		return none, err
 	}
 	return kept.(M), nil
 }

@@ -11,12 +11,15 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/longrun-dev/longrun"
-	"github.com/longrun-dev/longrun/grpcapi"
 	"github.com/longrun-dev/longrun/longrunpb"
 )
 
@@ -137,15 +140,53 @@ func TestMask_AnyOfUnknownType(t *testing.T) {
 	}
 }
 
-// Options.Types is where the types inside Any are looked up.
+// Options.Types has types of payloads that are not linked into the program.
 func TestMask_Types(t *testing.T) {
 	t.Parallel()
-	s := newSystemWith(t, settings{grpc: grpcapi.Options{Types: &protoregistry.Types{}}})
-	name := s.run(t, parent).name
-	got := s.getMasked(t, name, "metadata.verb")
-	if want := s.get(t, name).GetMetadata(); !proto.Equal(got.GetMetadata(), want) {
-		t.Errorf("metadata of a type that Types does not have = %v, want it whole: %v", got.GetMetadata(), want)
+	book := bookType(t)
+	types := &protoregistry.Types{}
+	if err := types.RegisterMessage(book); err != nil {
+		t.Fatal(err)
 	}
+	payload := func(title, author string) *anypb.Any {
+		m := book.New()
+		for i, v := range []string{title, author} {
+			if v != "" {
+				m.Set(book.Descriptor().Fields().Get(i), protoreflect.ValueOfString(v))
+			}
+		}
+		return pack(t, m.Interface())
+	}
+	whole := payload("Emma", "Austen")
+	for known, want := range map[bool]*anypb.Any{true: payload("Emma", ""), false: whole} {
+		set := settings{}
+		if known {
+			set.grpc.Types = types
+		}
+		s := newSystemWith(t, set)
+		r := s.run(t, parent)
+		r.finish(t, longrun.Result{Response: whole})
+		if got := s.getMasked(t, r.name, "response.title").GetResponse(); !proto.Equal(got, want) {
+			t.Errorf("response, with its type known = %v: %v, want %v", known, got, want)
+		}
+	}
+}
+
+// bookType returns a type that is not linked in, with the fields title and author.
+func bookType(t *testing.T) protoreflect.MessageType {
+	t.Helper()
+	text := func(name string, number int32) *descriptorpb.FieldDescriptorProto {
+		return &descriptorpb.FieldDescriptorProto{Name: &name, JsonName: &name, Number: &number,
+			Type: descriptorpb.FieldDescriptorProto_TYPE_STRING.Enum(), Label: descriptorpb.FieldDescriptorProto_LABEL_OPTIONAL.Enum()}
+	}
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: proto.String("book.proto"), Package: proto.String("library"), Syntax: proto.String("proto3"),
+		MessageType: []*descriptorpb.DescriptorProto{{Name: proto.String("Book"), Field: []*descriptorpb.FieldDescriptorProto{text("title", 1), text("author", 2)}}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dynamicpb.NewMessageType(file.Messages().ByName("Book"))
 }
 
 // expectBadMask checks the error of a mask that is refused. ERR-06: the segment that
@@ -182,7 +223,7 @@ func TestMask_Refused(t *testing.T) {
 	r.report(t, &longrunpb.OperationMetadata{StatusMessage: "x"})
 	for text, segment := range map[string]string{
 		"operations.name": "operations", "name,nmae": "nmae", "name.x": "x",
-		"error.details.0": "0", "metadata.warnings.0": "0",
+		"error.details.0": "0", "metadata.warnings.0": "0", "response.0.x": "0",
 		"name,": "", "a(b": "", "a b": "", strings.Repeat("a", 8193): "",
 	} {
 		_, err := s.ops.GetOperation(withMask(t.Context(), text), &longrunningpb.GetOperationRequest{Name: r.name})

@@ -21,8 +21,8 @@ type Options struct {
 	NoList, NoCancel, NoDelete, NoWait bool
 
 	// Types finds the messages inside an Any that a response mask reaches into
-	// (SYS-12). It is safe for concurrent use. Nil means those that are linked
-	// into the program.
+	// (SYS-12), beside those that are linked into the program. It is asked first,
+	// and is safe for concurrent use. Nil means no others.
 	Types interface {
 		protoregistry.MessageTypeResolver
 		protoregistry.ExtensionTypeResolver

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"google.golang.org/grpc"
@@ -93,6 +94,7 @@ type Handler struct {
 	routes   []*binding
 	router   router
 	wrong    []error
+	openAPI  func() ([]byte, error) // made once
 }
 
 // New returns a Handler without services. The error says which option is wrong.
@@ -113,6 +115,7 @@ func New(o Options) (*Handler, error) {
 	if h.files == nil {
 		h.files = protoregistry.GlobalFiles
 	}
+	h.openAPI = sync.OnceValues(h.OpenAPI)
 	return h, nil
 }
 

@@ -2,7 +2,9 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -45,8 +47,16 @@ func (b *binding) mask(s system, header string) (mask.Mask, error) {
 	return m, nil
 }
 
+// maskFault shows what the mask has where it is wrong, in the details too (ERR-06).
 func maskFault(err error) *fault {
-	return invalid(ReasonInvalidFieldMask, "fields", "fields: %v", err)
+	f := invalid(ReasonInvalidFieldMask, "fields", "fields: %v", err)
+	if e, ok := errors.AsType[*mask.Error](err); ok {
+		f.info = map[string]string{"offset": strconv.Itoa(e.Offset)}
+		if e.Segment != "" {
+			f.info["segment"] = e.Segment
+		}
+	}
+	return f
 }
 
 // render writes a reply behind buf: what the mask keeps of it, and of that the field
@@ -55,7 +65,7 @@ func (h *Handler) render(buf []byte, b *binding, reply proto.Message, s system, 
 	if !m.All() {
 		kept, err := m.Apply(reply, h.types)
 		if err != nil {
-			return nil, maskFault(err)
+			return nil, err
 		}
 		reply = kept
 	}

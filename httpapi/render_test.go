@@ -127,6 +127,18 @@ func TestSystem_MaskHeader(t *testing.T) {
 	expectJSON(t, "response_body", ask(replies(`shelf { name: "s" row_number: 1 }`).serve(t, httpapi.Options{}), "PUT /v1/books/x/shelf?fields=shelf.name", ""), `{"name":"s"}`)
 }
 
+// ERR-06: what the message shows of a mask is in the metadata.
+func TestSystem_MaskError(t *testing.T) {
+	t.Parallel()
+	h := replies(`name: "n"`).serve(t, httpapi.Options{})
+	w := ask(h, "GET /v1/books/x?fields=name,bogus", "")
+	for _, part := range []string{`"offset":"5"`, `"segment":"bogus"`, `mask: byte 5: no field \"bogus\"`} {
+		if !strings.Contains(w.Body.String(), part) {
+			t.Errorf("error = %s, want %s in it", w.Body, part)
+		}
+	}
+}
+
 // SYS-04: prettyPrint changes blanks only, of errors too.
 func TestSystem_PrettyPrint(t *testing.T) {
 	t.Parallel()

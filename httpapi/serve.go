@@ -41,6 +41,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case b != nil:
 		h.guard.share(head, r)
 		h.serve(w, r, b, p)
+	case isOpenAPI(r):
+		h.guard.share(head, r)
+		h.serveOpenAPI(w, r)
 	case r.Method == http.MethodOptions && len(h.router.allowed(t)) > 0:
 		head.Set("Allow", allow(h.router.allowed(t)))
 		h.guard.share(head, r)

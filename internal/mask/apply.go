@@ -16,19 +16,15 @@ type Resolver interface {
 }
 
 // Apply returns a copy of msg with what m keeps. It shares nothing with msg, which it
-// only reads; a mask that keeps everything returns msg itself. Nil types are those
-// that are linked into the program.
+// only reads; a mask that keeps everything returns msg itself. Types is asked for what
+// is inside an Any before the types that are linked into the program; nil is none.
 //
-// Apply does not ask for Validate first: a path that leads nowhere keeps nothing.
-// The error is an *Error for an index into a repeated field (SYS-09); another one
-// means that the message that was in an Any cannot be written again.
+// Apply does not ask for Validate first: a path that leads nowhere keeps nothing. An
+// error means that what is kept of a message in an Any cannot be written again.
 func (m Mask) Apply(msg proto.Message, types Resolver) (proto.Message, error) {
 	src := msg.ProtoReflect()
 	if m.All() || !src.IsValid() {
 		return msg, nil
-	}
-	if types == nil {
-		types = protoregistry.GlobalTypes
 	}
 	dst, err := pruner{types}.message(src, []*node{m.root})
 	if err != nil {
@@ -43,6 +39,25 @@ func (m Mask) Apply(msg proto.Message, types Resolver) (proto.Message, error) {
 // A pruner copies what is kept. What is kept of a value is the sum of some nodes: a
 // field may be named twice, by a name and by "*". It goes no deeper than the mask.
 type pruner struct{ types Resolver }
+
+// find returns the type of what is inside an Any.
+func (p pruner) find(url string) (protoreflect.MessageType, error) {
+	if p.types != nil {
+		if found, err := p.types.FindMessageByURL(url); err == nil {
+			return found, nil
+		}
+	}
+	return protoregistry.GlobalTypes.FindMessageByURL(url)
+}
+
+// unmarshal reads what is inside an Any. What its type requires may be missing.
+func (p pruner) unmarshal(raw []byte, msg proto.Message) error {
+	o := proto.UnmarshalOptions{AllowPartial: true}
+	if p.types != nil {
+		o.Resolver = p.types
+	}
+	return o.Unmarshal(raw, msg)
+}
 
 // message returns what is kept of src, nil if that is a single value of which a part
 // is asked for.
@@ -117,11 +132,6 @@ func (p pruner) single(fd protoreflect.FieldDescriptor, v protoreflect.Value, ke
 
 // elements keeps of each element what is asked of all, and what "*" asks.
 func (p pruner) elements(dst protoreflect.Message, fd protoreflect.FieldDescriptor, src protoreflect.List, keep []*node) error {
-	for _, n := range keep {
-		if err := n.indexed(); err != nil {
-			return err
-		}
-	}
 	keep = ofElements(keep)
 	kept := dst.Mutable(fd).List()
 	for i := range src.Len() {

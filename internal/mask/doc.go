@@ -6,7 +6,7 @@
 //	...
 //	err = m.Validate(reply.ProtoReflect().Descriptor()) // a typo is an error (SYS-10)
 //	...
-//	reply, err = m.Apply(reply, nil) // nil: the types linked into the program
+//	reply, err = m.Apply(reply, nil) // nil: no types but those of the program
 //
 // # The language
 //
@@ -23,7 +23,7 @@
 // Spaces and tabs around commas and parentheses, and at both ends, mean nothing.
 // A field is named as in its .proto file or as in JSON. A key of a map
 // or of a google.protobuf.Struct is a segment as it is, in backticks when it has other
-// letters (AIP-161). Several paths are added up.
+// letters (AIP-161), or when it is a number inside an Any or a Struct. Several paths are added up.
 //
 // "*" is everything (SYS-06): all fields of a message, all elements of a repeated
 // field, all entries of a map. More may follow it only where it stands for elements
@@ -50,10 +50,11 @@
 // A mask is not a fence: what must not be seen must not be in the reply. Masks are
 // for replies that succeed; errors are whole (SYS-11).
 //
-// Validate refuses what the reply's type does not have and an index into a
-// repeated field (SYS-09). What is inside an Any, a map or a Struct is
-// known only when there is a reply: there a path that leads nowhere is ignored, and Apply refuses
-// an index.
+// Validate refuses what the reply's type does not have, and an index into a
+// repeated field (SYS-09). What is inside an Any, a map or a Struct is known only when
+// there is a reply: there a path that leads nowhere is ignored. A number without
+// backticks is an index there too, since no field has such a name; in backticks it is
+// a key. So a mask is refused before anything is done, or not at all.
 //
 // # Limits
 //

@@ -24,7 +24,7 @@ const Reason = "INVALID_FIELD_MASK"
 // It never changes, and is safe for concurrent use.
 type Mask struct{ root *node }
 
-// An Error is what is wrong with a mask; every error of this package is one.
+// An Error is what is wrong with a mask. Parse and Validate return no other error.
 type Error struct {
 	// Offset is where, in bytes from the begin of the text.
 	Offset int
@@ -44,7 +44,7 @@ type node struct {
 	whole  bool             // a path ends here
 	named  map[string]*node // by field or key, as it was written
 	each   *node            // "*"
-	index  bool             // a name here or below is a number
+	bare   bool             // the segment was written without backticks
 }
 
 // all reports whether n keeps everything of its value.
@@ -74,7 +74,7 @@ func (n *node) paths(paths []string, prefix string) []string {
 		add("*", n.each)
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.named)) {
-		add(quote(name), n.named[name])
+		add(quote(name, n.named[name].bare), n.named[name])
 	}
 	return paths
 }
@@ -88,16 +88,16 @@ func cut(name string) string {
 	return strings.ToValidUTF8(name[:most-3], "") + "..."
 }
 
-// quote returns the name as a segment.
-func quote(name string) string {
-	if name != "" && strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !isWord(byte(r)) }) < 0 {
+// quote returns the name as a segment. A number without backticks is an index.
+func quote(name string, bare bool) string {
+	word := strings.IndexFunc(name, func(r rune) bool { return r > 0x7f || !isWord(byte(r)) }) < 0
+	if name != "" && word && (bare || !isNumber(name)) {
 		return name
 	}
 	return "`" + strings.ReplaceAll(name, "`", "``") + "`"
 }
 
-// isNumber reports whether the segment could only be an index of a list: no field
-// has such a name, though the key of a map may.
+// isNumber reports whether no field has such a name.
 func isNumber(name string) bool {
 	return name != "" && strings.Trim(name, "0123456789") == ""
 }

@@ -18,7 +18,7 @@ func (p pruner) packed(src protoreflect.Message, keep []*node) (protoreflect.Mes
 	dst := src.New()
 	dst.Set(url, src.Get(url))
 	inside := asksInside(keep)
-	inner, err := p.types.FindMessageByURL(src.Get(url).String())
+	inner, err := p.find(src.Get(url).String())
 	if err == nil && isSingle(inner.Descriptor()) || err != nil && inside {
 		return whole(src), nil
 	}
@@ -26,7 +26,7 @@ func (p pruner) packed(src protoreflect.Message, keep []*node) (protoreflect.Mes
 		return dst, nil
 	}
 	msg := inner.New()
-	if err := (proto.UnmarshalOptions{AllowPartial: true, Resolver: p.types}).Unmarshal(src.Get(value).Bytes(), msg.Interface()); err != nil {
+	if err := p.unmarshal(src.Get(value).Bytes(), msg.Interface()); err != nil {
 		return whole(src), nil
 	}
 	kept, err := p.unpacked(msg, keep)
@@ -48,11 +48,6 @@ func (p pruner) packed(src protoreflect.Message, keep []*node) (protoreflect.Mes
 func (p pruner) unpacked(msg protoreflect.Message, keep []*node) (protoreflect.Message, error) {
 	switch shapeOf(msg.Descriptor()) {
 	case plain:
-		for _, n := range keep {
-			if err := checkIndexes(n, msg.Descriptor()); err != nil {
-				return nil, err
-			}
-		}
 	case structure:
 		keep = append(named(keep, "value"), keep...)
 	default:

@@ -138,6 +138,13 @@ func TestApply_Resolver(t *testing.T) {
 		}
 		checkEqual(t, text, kept, wanted)
 	}
+	// And those of the program still are.
+	op = &longrunningpb.Operation{Metadata: pack(t, &statuspb.Status{Code: 8, Message: "m"})}
+	kept, err := must(t, "metadata.code").Apply(op, types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkEqual(t, "metadata.code", kept, &longrunningpb.Operation{Metadata: pack(t, &statuspb.Status{Code: 8})})
 }
 
 // An Any in an Any in an Any is opened no deeper than the mask goes, however much of

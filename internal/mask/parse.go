@@ -102,7 +102,6 @@ func (p *parser) segment(n *node) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.index = n.index || isNumber(name)
 	child := n.named[name]
 	if child == nil {
 		if n.named == nil {
@@ -111,6 +110,7 @@ func (p *parser) segment(n *node) (*node, error) {
 		child = &node{offset: offset}
 		n.named[name] = child
 	}
+	child.bare = child.bare || p.text[offset] != '`'
 	return child, nil
 }
 

@@ -58,6 +58,9 @@ func TestParse(t *testing.T) {
 		{"labels.`\u00e9`", "labels.`\u00e9`"},
 		{"labels.``", "labels.``"},
 		{"labels.````", "labels.````"},
+		{"labels.`17`", "labels.`17`"},
+		{"labels.17", "labels.17"},
+		{"labels.`17`,labels.17", "labels.17"},
 	} {
 		if got := must(t, tt.text).String(); got != tt.want {
 			t.Errorf("Parse(%q) = %s, want %s", tt.text, got, tt.want)

@@ -11,102 +11,106 @@ import (
 
 // Validate reports the first path of m that leads nowhere in messages of type md
 // (SYS-10), or to an index into a repeated field (SYS-09), as an *Error. What is
-// inside an Any, a Struct or a Value it does not judge, of a map the type of the
-// key alone. A message type without fields, as google.protobuf.Empty, takes any mask: no typo
-// changes what is kept of it, and clients send one mask with all their calls.
+// inside an Any, a Struct or a Value only a reply knows: there it refuses numbers that
+// are not in backticks, and nothing else. A message type without fields, as
+// google.protobuf.Empty, takes any mask: no typo changes what is kept of it, and
+// clients send one mask with all their calls.
 func (m Mask) Validate(md protoreflect.MessageDescriptor) error {
 	if m.root == nil || md.Fields().Len() == 0 {
 		return nil
 	}
-	return checker{unknown: func(e *Error) error { return e }}.message(m.root, md)
+	return checkMessage(m.root, md)
 }
 
-// checkIndexes reports an index into a repeated field, for a type that is known only
-// when there is a reply. What md does not have, another type may.
-func checkIndexes(n *node, md protoreflect.MessageDescriptor) error {
-	return checker{unknown: func(*Error) error { return nil }}.message(n, md)
-}
-
-// A checker walks a mask and a type side by side. It goes no deeper than the mask.
-type checker struct {
-	unknown func(*Error) error // what to return for a path that leads nowhere
-}
-
-// message checks what n has of a message.
-func (c checker) message(n *node, md protoreflect.MessageDescriptor) error {
+// checkMessage checks what n has of a message. It and those below walk a mask and a
+// type side by side, no deeper than the mask.
+func checkMessage(n *node, md protoreflect.MessageDescriptor) error {
 	switch shapeOf(md) {
 	case packed, structure, value, list:
-		return nil
+		return checkUnknown(n)
 	case leaf:
-		return c.nothing(n, string(md.FullName()))
+		return checkNothing(n, md.FullName())
 	}
 	if n.each.deeper() {
-		return c.unknown(n.each.wrong("*", "%s has no elements", md.FullName()))
+		return n.each.wrong("*", "%s has no elements", md.FullName())
 	}
 	return n.eachName(func(name string, child *node) error {
 		fd := field(md, name)
 		if fd == nil {
-			return c.unknown(child.wrong(name, "no field %q in %s", cut(name), md.FullName()))
+			return child.wrong(name, "no field %q in %s", cut(name), md.FullName())
 		}
-		return c.field(child, fd)
+		return checkField(child, fd)
 	})
 }
 
-// field checks what n has of the value of fd.
-func (c checker) field(n *node, fd protoreflect.FieldDescriptor) error {
-	switch {
-	case fd.IsMap():
-		return c.entries(n, fd)
-	case fd.IsList():
-		return c.elements(n, fd)
-	}
-	return c.single(n, fd)
-}
-
-// single checks what n has of one value of fd's type.
-func (c checker) single(n *node, fd protoreflect.FieldDescriptor) error {
-	if md := fd.Message(); md != nil {
-		return c.message(n, md)
-	}
-	return c.nothing(n, string(fd.FullName()))
-}
-
-// elements checks what n has of the elements of a repeated field, with and without
-// a "*" for them.
-func (c checker) elements(n *node, fd protoreflect.FieldDescriptor) error {
-	if err := n.indexed(); err != nil {
+// checkUnknown checks what n has of something whose type only a reply knows.
+func checkUnknown(n *node) error {
+	if err := n.indexed("an index, %q: the key of a map is in backticks"); err != nil {
 		return err
 	}
 	if n.each != nil {
-		if err := c.single(n.each, fd); err != nil {
+		if err := checkUnknown(n.each); err != nil {
 			return err
 		}
 	}
-	return c.single(&node{offset: n.offset, named: n.named}, fd)
+	return n.eachName(func(_ string, child *node) error { return checkUnknown(child) })
 }
 
-// entries checks what n has of the entries of a map.
-func (c checker) entries(n *node, fd protoreflect.FieldDescriptor) error {
+// checkField checks what n has of the value of fd.
+func checkField(n *node, fd protoreflect.FieldDescriptor) error {
+	switch {
+	case fd.IsMap():
+		return checkEntries(n, fd)
+	case fd.IsList():
+		return checkElements(n, fd)
+	}
+	return checkSingle(n, fd)
+}
+
+// checkSingle checks what n has of one value of fd's type.
+func checkSingle(n *node, fd protoreflect.FieldDescriptor) error {
+	if md := fd.Message(); md != nil {
+		return checkMessage(n, md)
+	}
+	return checkNothing(n, fd.FullName())
+}
+
+// checkElements checks what n has of the elements of a repeated field, with and without
+// a "*" for them.
+func checkElements(n *node, fd protoreflect.FieldDescriptor) error {
+	if err := n.indexed("an index, %q, into a repeated field"); err != nil {
+		return err
+	}
 	if n.each != nil {
-		if err := c.single(n.each, fd.MapValue()); err != nil {
+		if err := checkSingle(n.each, fd); err != nil {
+			return err
+		}
+	}
+	return checkSingle(&node{offset: n.offset, named: n.named}, fd)
+}
+
+// checkEntries checks what n has of the entries of a map.
+func checkEntries(n *node, fd protoreflect.FieldDescriptor) error {
+	if n.each != nil {
+		if err := checkSingle(n.each, fd.MapValue()); err != nil {
 			return err
 		}
 	}
 	return n.eachName(func(name string, child *node) error {
 		if !isKey(name, fd.MapKey()) {
-			return c.unknown(child.wrong(name, "%q is no key of %s", cut(name), fd.FullName()))
+			return child.wrong(name, "%q is no key of %s", cut(name), fd.FullName())
 		}
-		return c.single(child, fd.MapValue())
+		return checkSingle(child, fd.MapValue())
 	})
 }
 
-// nothing checks that no path goes below n.
-func (c checker) nothing(n *node, what string) error {
+// checkNothing checks that no path goes below n.
+func checkNothing(n *node, what protoreflect.FullName) error {
 	if n.each != nil {
-		return c.unknown(n.each.wrong("*", "%s has no fields", what))
+		return n.each.wrong("*", "%s has no fields", what)
 	}
 	return n.eachName(func(name string, child *node) error {
-		return c.unknown(child.wrong(name, "%s has no fields", what))
+		return child.wrong(name, "%s has no fields", what)
 	})
 }
 
@@ -118,16 +122,14 @@ func (n *node) wrong(segment, format string, args ...any) *Error {
 // deeper reports whether a path goes below n.
 func (n *node) deeper() bool { return n != nil && (n.each != nil || len(n.named) > 0) }
 
-// indexed returns the error of a mask that names an element by its number.
-func (n *node) indexed() error {
-	if !n.index {
-		return nil
-	}
+// indexed returns the error, in this format, of a name below n that can only be the
+// number of an element.
+func (n *node) indexed(format string) error {
 	return n.eachName(func(name string, child *node) error {
-		if !isNumber(name) {
+		if !child.bare || !isNumber(name) {
 			return nil
 		}
-		return child.wrong(name, "an index, %q, into a repeated field", cut(name))
+		return child.wrong(name, format, cut(name))
 	})
 }
 

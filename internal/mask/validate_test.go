@@ -26,7 +26,8 @@ func TestValidate(t *testing.T) {
 		"": op, "*": op, "name,done,metadata,response,error": op,
 		"error(code,message,details)": op, "error.details.reason": op,
 		// Inside an Any anything may be.
-		"metadata.anything.at.all": op, "response.0": op, "metadata.*.x": op,
+		"metadata.anything.at.all": op, "metadata.*.x": op,
+		"response.`0`.a1.`17`": op, "error.details.`0`": op,
 		"operations.name,nextPageToken,next_page_token,unreachable": page,
 		// SYS-08: repeated fields on the way.
 		"operations(*(name,metadata.x)),unreachable.*": page,
@@ -34,7 +35,7 @@ func TestValidate(t *testing.T) {
 		"name,done.0": descriptor(&emptypb.Empty{}),
 		// Keys of maps are no indexes.
 		"metadata.0,metadata.team-1": descriptor(&errdetails.ErrorInfo{}),
-		"any.keys.0":                 descriptor(&structpb.Struct{}),
+		"any.keys.`0`":               descriptor(&structpb.Struct{}),
 	} {
 		if err := must(t, text).Validate(md); err != nil {
 			t.Errorf("Validate(%q) = %v, want none", text, err)
@@ -76,6 +77,11 @@ func TestValidate_Wrong(t *testing.T) {
 		{"operations.17", page, 11, "17", `an index, "17", into a repeated field`},
 		{"operations(name,0)", page, 16, "0", `an index, "0", into a repeated field`},
 		{"unreachable.0", page, 12, "0", `an index, "0", into a repeated field`},
+		{"unreachable.`0`", page, 12, "0", "google.longrunning.ListOperationsResponse.unreachable has no fields"},
+		{"metadata.0", op, 9, "0", `an index, "0": the key of a map is in backticks`},
+		{"response.*.17", op, 11, "17", `an index, "17": the key of a map is in backticks`},
+		{"operations.metadata(a.b(c,2))", page, 26, "2", `an index, "2": the key of a map is in backticks`},
+		{"a.0", descriptor(&structpb.Struct{}), 2, "0", `an index, "0": the key of a map is in backticks`},
 		{"error.details.0.reason", op, 14, "0", `an index, "0", into a repeated field`},
 	} {
 		err := must(t, tt.text).Validate(tt.md)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -73,13 +72,14 @@ func readServiceConfig(file string) (*httpapi.ServiceConfig, error) {
 }
 
 // apiOptions switches off what the configuration does not bind (MIX-02).
-func apiOptions(config *httpapi.ServiceConfig, log *slog.Logger) grpcapi.Options {
+func apiOptions(config *httpapi.ServiceConfig, o Options) grpcapi.Options {
 	off := func(method protoreflect.Name) bool {
 		return config.Off("google.longrunning.Operations." + protoreflect.FullName(method))
 	}
 	return grpcapi.Options{
 		NoList: off("ListOperations"), NoCancel: off("CancelOperation"), NoDelete: off("DeleteOperation"), NoWait: off("WaitOperation"),
-		Log: log,
+		Types: o.Types,
+		Log:   o.Log,
 	}
 }
 

@@ -60,8 +60,8 @@ type Options struct {
 	// Origins are web origins whose pages may call the HTTP face. Nil means none
 	// but its own.
 	Origins []string
-	// Types are types of payloads, for JSON, beside those that are linked in. Nil
-	// means no others.
+	// Types are types of payloads, for JSON and response masks, beside those that are
+	// linked in. Nil means no others.
 	Types httpapi.Resolver
 	// Log gets what callers must not see. Nil means slog.Default().
 	Log *slog.Logger
@@ -121,7 +121,7 @@ func (s *Server) assemble(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	api := apiOptions(config, o.Log)
+	api := apiOptions(config, o)
 	s.grpc = newGRPC(s.svc, api)
 	s.web, err = newWeb(s.svc, config, api, o)
 	if err != nil {
