@@ -11,6 +11,9 @@ import (
 // withDeadline gives a call the deadline that its client says: in Grpc-Timeout as in
 // gRPC ("1500m"), or in X-Server-Timeout in seconds ("1.5"). The earlier counts.
 func withDeadline(ctx context.Context, head http.Header) (context.Context, context.CancelFunc, error) {
+	if head["Grpc-Timeout"] == nil && head["X-Server-Timeout"] == nil {
+		return ctx, func() {}, nil
+	}
 	timeout := time.Duration(math.MaxInt64)
 	for name, parse := range timeoutHeaders {
 		values := head[name]

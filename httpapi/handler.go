@@ -245,8 +245,11 @@ func (h *Handler) Routes() []Route {
 
 // chainUnary makes one interceptor of many, nil of none.
 func chainUnary(list []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
-	if len(list) == 0 {
+	switch len(list) {
+	case 0:
 		return nil
+	case 1:
+		return list[0]
 	}
 	list = slices.Clone(list)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

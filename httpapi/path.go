@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -19,8 +20,8 @@ type path struct {
 
 // parsePath cuts raw. Nothing is normalised: a path with empty or dot segments is
 // an error, not the path of something else (HTTP-11, HTTP-12).
-func parsePath(raw string, starts []int) (path, error) {
-	p := path{raw: raw, starts: starts[:0]}
+func parsePath(raw string) (path, error) {
+	p := path{raw: raw, starts: make([]int, 0, 8)}
 	if raw == "" || raw[0] != '/' {
 		return p, errors.New("the path does not begin with a slash")
 	}
@@ -92,7 +93,7 @@ func (p path) join(from, to int) string {
 
 // verb cuts the text after the last colon of the last segment off (HTTP-06). The
 // path that is left shares nothing that could change p.
-func (p path) verb(starts []int) (before path, verb string, ok bool) {
+func (p path) verb() (before path, verb string, ok bool) {
 	n := p.len()
 	if n == 0 {
 		return p, "", false
@@ -102,7 +103,7 @@ func (p path) verb(starts []int) (before path, verb string, ok bool) {
 		return p, "", false
 	}
 	colon += p.starts[n-1]
-	before = path{raw: p.raw[:colon], starts: append(starts[:0], p.starts...), escaped: p.escaped}
+	before = path{raw: p.raw[:colon], starts: slices.Clone(p.starts), escaped: p.escaped}
 	before.starts[n] = colon + 1
 	return before, p.raw[colon+1:], true
 }

@@ -12,11 +12,11 @@ func match(t *testing.T, text, raw string) (values []string, ok bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parsePath(raw, nil)
+	p, err := parsePath(raw)
 	if err != nil {
 		t.Fatalf("parsePath(%q): %v", raw, err)
 	}
-	if before, verb, found := p.verb(nil); found && verb == tm.verb {
+	if before, verb, found := p.verb(); found && verb == tm.verb {
 		p = before
 	} else if tm.verb != "" {
 		return nil, false
@@ -92,11 +92,11 @@ func TestParsePath_Wrong(t *testing.T) {
 		"", "v1", "*", "//v1/operations/x", "/v1//operations", "/v1/operations/", "/v1/./x", "/v1/../x", "/v1/%2e%2E/x", "/v1/%2e",
 		"/v1/%zz", "/v1/%", "/v1/%4", "/v1/%00", "/v1/a%0Ab", "/v1/%ff", "/v1/%7f", "/v1/%c2%80", strings.Repeat("/x", maxSegments+1),
 	} {
-		if p, err := parsePath(raw, nil); err == nil {
+		if p, err := parsePath(raw); err == nil {
 			t.Errorf("parsePath(%q) = %v, want an error", raw, p)
 		}
 	}
-	if _, err := parsePath(strings.Repeat("/x", maxSegments), nil); err != nil {
+	if _, err := parsePath(strings.Repeat("/x", maxSegments)); err != nil {
 		t.Errorf("a path of %d segments: %v, want none", maxSegments, err)
 	}
 }
@@ -115,12 +115,12 @@ func FuzzPath(f *testing.F) {
 		templates = append(templates, tm)
 	}
 	f.Fuzz(func(t *testing.T, raw string) {
-		p, err := parsePath(raw, nil)
+		p, err := parsePath(raw)
 		if err != nil {
 			return
 		}
 		paths := []path{p}
-		if before, _, ok := p.verb(nil); ok {
+		if before, _, ok := p.verb(); ok {
 			paths = append(paths, before)
 		}
 		for _, p := range paths {

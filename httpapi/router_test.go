@@ -18,12 +18,12 @@ func route(t *testing.T, r *router, httpMethod, text string) {
 func targetOf(t *testing.T, raw string) target {
 	t.Helper()
 	raw, query, _ := strings.Cut(raw, "?")
-	p, err := parsePath(raw, nil)
+	p, err := parsePath(raw)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tg := target{whole: p, query: query}
-	tg.before, tg.verb, tg.hasVerb = p.verb(nil)
+	tg.before, tg.verb, tg.hasVerb = p.verb()
 	return tg
 }
 

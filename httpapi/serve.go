@@ -31,8 +31,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, "", err, false)
 		return
 	}
-	var starts [2][16]int
-	t, err := parseTarget(r, starts[0][:], starts[1][:])
+	t, err := parseTarget(r)
 	if err != nil {
 		h.refuse(w, r, "", err, false)
 		return
@@ -64,8 +63,8 @@ func (h *Handler) find(method string, t target) (*binding, path) {
 	return b, p
 }
 
-// parseTarget reads what a request is for. Its paths use starts and verbStarts.
-func parseTarget(r *http.Request, starts, verbStarts []int) (t target, err error) {
+// parseTarget reads what a request is for.
+func parseTarget(r *http.Request) (t target, err error) {
 	raw := r.URL.RawPath
 	if raw == "" {
 		raw = r.URL.EscapedPath()
@@ -75,11 +74,11 @@ func parseTarget(r *http.Request, starts, verbStarts []int) (t target, err error
 		f.code = codes.InvalidArgument
 		return t, f
 	}
-	if t.whole, err = parsePath(raw, starts); err != nil {
+	if t.whole, err = parsePath(raw); err != nil {
 		return t, invalid(ReasonInvalidPath, "", "%v", err)
 	}
 	t.query = r.URL.RawQuery
-	t.before, t.verb, t.hasVerb = t.whole.verb(verbStarts)
+	t.before, t.verb, t.hasVerb = t.whole.verb()
 	return t, nil
 }
 
@@ -145,10 +144,18 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, q *request) (cont
 	if q.body, err = h.readBody(w, r); err != nil {
 		return nil, nil, err
 	}
-	// The server's ReadTimeout is for the request. It must not end a long poll. A
-	// writer without deadlines has none to lift.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	liftReadTimeout(w, r)
 	return withDeadline(r.Context(), r.Header)
+}
+
+// liftReadTimeout keeps the server's ReadTimeout, which is for the request, from ending a
+// long poll: net/http would cancel the call.
+func liftReadTimeout(w http.ResponseWriter, r *http.Request) {
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && server.ReadTimeout > 0 {
+		// A writer without deadlines has none to lift.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	}
 }
 
 // invoke calls the method in this process.

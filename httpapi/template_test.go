@@ -102,7 +102,7 @@ func FuzzParseTemplate(f *testing.F) {
 		if b.Len() == 0 {
 			b.WriteByte('/')
 		}
-		p, err := parsePath(b.String(), nil)
+		p, err := parsePath(b.String())
 		if err != nil {
 			t.Fatalf("a path of %q: %v", text, err)
 		}

@@ -21,6 +21,10 @@ const (
 	MaxStreams      = maxStreams
 	MaxConnections  = maxConnections
 	MaxHeaderBytes  = maxHeaderBytes
+
+	ReadHeaderTimeout = readHeaderTimeout
+	ReadTimeout       = readTimeout
+	IdleTimeout       = idleTimeout
 )
 
 // SetPlay says what plays the command line.
@@ -31,7 +35,7 @@ func SetPlay(f func(args []string) int) { play = f }
 func OpenOn(store longrun.Store, l net.Listener, o Options) (*Server, error) {
 	o.Log = slog.New(slog.DiscardHandler)
 	s := &Server{log: o.Log, store: store, grpcL: l}
-	return s, s.assemble(o)
+	return s, s.assemble(o, nil)
 }
 
 // ServeHTTPOn makes a server of OpenOn serve HTTP on l.

@@ -106,25 +106,24 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if s.store, err = openStore(o.Store, o.Log); err != nil {
-		return err
-	}
-	return s.assemble(o)
-}
-
-// assemble puts the parts on the store.
-func (s *Server) assemble(o Options) (err error) {
-	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
-		return err
-	}
 	config, err := readServiceConfig(o.ServiceConfig)
 	if err != nil {
 		return err
 	}
+	if s.store, err = openStore(o.Store, o.Log); err != nil {
+		return err
+	}
+	return s.assemble(o, config)
+}
+
+// assemble puts the parts on the store.
+func (s *Server) assemble(o Options, config *httpapi.ServiceConfig) (err error) {
+	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
+		return err
+	}
 	api := apiOptions(config, o)
 	s.grpc = newGRPC(s.svc, api)
-	s.web, err = newWeb(s.svc, config, api, o)
-	if err != nil {
+	if s.web, err = newWeb(s.svc, config, api, o); err != nil {
 		return err
 	}
 	register(both{s.grpc, s.web}, s.svc, api, o.Simulator)
