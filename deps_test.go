@@ -60,7 +60,7 @@ var layers = map[string]layer{
 
 	"runner":    {ours: []string{"."}, outside: wire},
 	"grpcapi":   {ours: []string{".", "filter", "internal/mask"}, outside: with("google.golang.org/grpc", "google.golang.org/grpc/metadata")},
-	"httpapi":   {ours: []string{"internal/mask"}, outside: with("github.com/goccy/go-yaml", "google.golang.org/genproto/googleapis/api/", "google.golang.org/grpc", "google.golang.org/grpc/")},
+	"httpapi":   {ours: []string{"internal/mask"}, outside: with("github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "google.golang.org/genproto/googleapis/api/", "google.golang.org/grpc", "google.golang.org/grpc/")},
 	"dispatch":  {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
 	"simulator": {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
 	"client":    {outside: with("google.golang.org/grpc")},

@@ -13,7 +13,14 @@
 //	op := longrunning.InternalNewOperation(client, started)
 //	err = op.Wait(ctx, resp)
 //
-// Every test runs a server on a free port of 127.0.0.1, with a SQLite store in a
+// Node's client is in node/, where scenarios.mjs has what it is asked to do: the tests
+// run it against the built program. It needs Node 18 or later and, once,
+//
+//	npm --prefix clienttest/node ci
+//
+// without which its tests are skipped, and fail where CI is set.
+//
+// Every other test runs a server on a free port of 127.0.0.1, with a SQLite store in a
 // directory of its own and a runner, and is bounded in time. The clients poll by
 // the real clock, so a test takes a second or two.
 package clienttest

@@ -27,6 +27,13 @@
 // (WAI-06), and a little less than its deadline (WAI-05); a client calls again
 // until the operation is done.
 //
+// The metadata "x-goog-fieldmask" of a call is a response mask (SYS-06): with
+// "operations(name,metadata.progress),nextPageToken" a list has nothing else. It
+// is relative to the reply and reaches inside Any by [Options].Types. A path that the
+// reply's type does not have is INVALID_ARGUMENT (SYS-10), so that a typo does not
+// look like an empty answer; inside an Any it is ignored, and an Any of an unknown
+// type is whole. Several values add up. The methods of the author have no mask.
+//
 // Limits: partial success is not supported (PS-02). Requests that grpc-go refuses
 // before it knows their message, such as those past its size limit, carry no
 // ErrorInfo.

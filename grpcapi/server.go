@@ -7,6 +7,7 @@ import (
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/longrun-dev/longrun"
@@ -18,6 +19,14 @@ type Options struct {
 	// NoList, NoCancel, NoDelete and NoWait switch a method off: it answers
 	// UNIMPLEMENTED (LST-04, CAN-09, DEL-06, WAI-17, MIX-02).
 	NoList, NoCancel, NoDelete, NoWait bool
+
+	// Types finds the messages inside an Any that a response mask reaches into
+	// (SYS-12), beside those that are linked into the program. It is asked first,
+	// and is safe for concurrent use. Nil means no others.
+	Types interface {
+		protoregistry.MessageTypeResolver
+		protoregistry.ExtensionTypeResolver
+	}
 
 	// Log gets what callers must not see, such as the stack of a panic. Nil
 	// means slog.Default().
@@ -48,11 +57,15 @@ func (s *server) GetOperation(ctx context.Context, r *longrunningpb.GetOperation
 	if err != nil {
 		return nil, err
 	}
+	m, err := s.masked(ctx, longrun.VerbGet, name, (*longrunningpb.Operation)(nil))
+	if err != nil {
+		return nil, err
+	}
 	op, err := s.svc.Get(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return s.render(ctx, op), nil
+	return prune(s, m, s.render(ctx, op))
 }
 
 // ListOperations returns a page of the operations under a parent (LST-02).
@@ -62,24 +75,28 @@ func (s *server) ListOperations(ctx context.Context, r *longrunningpb.ListOperat
 		return nil, off
 	}
 	list := longrun.ListRequest{Parent: r.GetName(), Filter: r.GetFilter(), PageSize: int(r.GetPageSize()), PageToken: r.GetPageToken()}
-	if r.GetReturnPartialSuccess() {
+	reply := &longrunningpb.ListOperationsResponse{}
+	m, wrong := s.readMask(ctx, reply)
+	if wrong != nil || r.GetReturnPartialSuccess() {
 		// Only List knows who may ask here and what is a valid request, and both
 		// come before what is not implemented. The page is thrown away.
 		list.PageSize = min(list.PageSize, 1)
 	}
 	page, err := s.svc.List(ctx, list)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if r.GetReturnPartialSuccess() {
+	case wrong != nil:
+		return nil, wrong
+	case r.GetReturnPartialSuccess():
 		return nil, &longrun.Error{Code: codes.Unimplemented, Reason: longrun.ReasonPartialSuccess, Verb: "list",
 			Field: "return_partial_success", Msg: "return_partial_success is not supported"}
 	}
-	reply := &longrunningpb.ListOperationsResponse{NextPageToken: page.NextPageToken}
+	reply.NextPageToken = page.NextPageToken
 	for _, op := range page.Operations {
 		reply.Operations = append(reply.Operations, s.svc.Proto(op))
 	}
-	return reply, nil
+	return prune(s, m, reply)
 }
 
 // CancelOperation asks the operation to stop and returns at once (CAN-01).
@@ -90,6 +107,9 @@ func (s *server) CancelOperation(ctx context.Context, r *longrunningpb.CancelOpe
 	}
 	name, err := longrun.ParseName(r.GetName())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.masked(ctx, longrun.VerbCancel, name, (*emptypb.Empty)(nil)); err != nil {
 		return nil, err
 	}
 	return &emptypb.Empty{}, s.svc.Cancel(ctx, name)
@@ -103,6 +123,9 @@ func (s *server) DeleteOperation(ctx context.Context, r *longrunningpb.DeleteOpe
 	}
 	name, err := longrun.ParseName(r.GetName())
 	if err != nil {
+		return nil, err
+	}
+	if _, err := s.masked(ctx, longrun.VerbDelete, name, (*emptypb.Empty)(nil)); err != nil {
 		return nil, err
 	}
 	return &emptypb.Empty{}, s.svc.Delete(ctx, name)

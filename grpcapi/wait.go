@@ -29,11 +29,15 @@ func (s *server) WaitOperation(ctx context.Context, r *longrunningpb.WaitOperati
 	if err != nil {
 		return nil, err
 	}
+	m, err := s.masked(ctx, longrun.VerbWait, name, (*longrunningpb.Operation)(nil))
+	if err != nil {
+		return nil, err
+	}
 	op, err := s.svc.Wait(ctx, name, waitTimeout(r.GetTimeout()))
 	if err != nil {
 		return nil, describeTimeout(r.GetTimeout(), err)
 	}
-	return s.render(ctx, op), nil
+	return prune(s, m, s.render(ctx, op))
 }
 
 // waitTimeout is how long a caller is willing to wait: as long as is permitted

@@ -18,6 +18,8 @@ type serveFlags struct {
 	logFormat, logLevel    string
 	simulator, allowRemote bool
 	retention              time.Duration
+	serviceConfig          string
+	hosts, origins         []string
 }
 
 func (a *app) serveCmd() *cobra.Command {
@@ -25,8 +27,8 @@ func (a *app) serveCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve [flags]",
 		Short: "Run a server",
-		Long: `Run a server: google.longrunning.Operations and longrun.v1.Dispatcher over gRPC,
-/healthz and /readyz over HTTP. It stops at SIGTERM or Ctrl-C after its runs have
+		Long: `Run a server: google.longrunning.Operations and longrun.v1.Dispatcher over gRPC
+and HTTP/JSON, /healthz and /readyz over HTTP. It stops at SIGTERM or Ctrl-C after its runs have
 been given back; a second one stops it at once. Either way nothing that it has
 acknowledged is lost.`,
 		Example: `  longrun serve
@@ -44,6 +46,9 @@ acknowledged is lost.`,
 	cmd.Flags().BoolVar(&f.allowRemote, "allow-remote", false, "allow addresses that others can reach; there is no authentication")
 	cmd.Flags().StringVar(&f.logFormat, "log-format", logText, "how the log is written: text or json")
 	cmd.Flags().StringVar(&f.logLevel, "log-level", "info", "what is logged at least: debug, info, warn or error")
+	cmd.Flags().StringVar(&f.serviceConfig, "service-config", "", "file with HTTP rules: a google.api.Service in YAML")
+	cmd.Flags().StringSliceVar(&f.hosts, "allow-host", nil, "name by which HTTP may be asked, beside localhost; * for any")
+	cmd.Flags().StringSliceVar(&f.origins, "allow-origin", nil, "web origin whose pages may call HTTP")
 	return cmd
 }
 
@@ -64,7 +69,7 @@ func (a *app) serve(ctx context.Context, f serveFlags) error {
 	o := server.Options{
 		Store: f.store, GRPC: f.grpc, HTTP: f.http, Retention: f.retention,
 		Simulator: position(f.simulator), Remote: position(f.allowRemote),
-		DescriptorSets: f.sets, Log: log,
+		DescriptorSets: f.sets, ServiceConfig: f.serviceConfig, Hosts: f.hosts, Origins: f.origins, Log: log,
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()

@@ -15,10 +15,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/tap"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/grpcapi"
 	"github.com/longrun-dev/longrun/inmem"
 	"github.com/longrun-dev/longrun/longrunpb"
 )
@@ -116,7 +116,8 @@ func TestAdmission_EndedBefore(t *testing.T) {
 func TestAdmission_CarriesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, svc := &admission{domain: "x", maxCalls: 8, maxBeginning: 4}, newTestService(t)
-		g, l := newGRPC(svc, a, newTypes(new(protoregistry.Files)), Options{}), bufconn.Listen(1<<16)
+		g, l := newGRPC(svc, a, grpcapi.Options{}), bufconn.Listen(1<<16)
+		register(g, svc, grpcapi.Options{}, Off)
 		go g.Serve(newDoor(l, "", writeTimeout))
 		defer g.Stop()
 		conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -32,7 +32,7 @@ type door interface {
 	delete(ctx context.Context, name string) codes.Code
 }
 
-// The same behaviour through Go, gRPC and the command line.
+// The same behaviour through Go, gRPC, HTTP and the command line.
 func TestDoors(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options(t))
@@ -40,6 +40,7 @@ func TestDoors(t *testing.T) {
 	for name, d := range map[string]door{
 		"go":   goDoor{s.Service()},
 		"grpc": grpcDoor{longrunningpb.NewOperationsClient(conn)},
+		"http": httpDoor{webClient(t, nil), "http://" + s.HTTPAddr()},
 		"cli":  cliDoor{s.GRPCAddr()},
 	} {
 		t.Run(name, func(t *testing.T) {

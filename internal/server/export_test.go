@@ -31,6 +31,9 @@ const (
 	IdlePing          = idlePing
 	PingTimeout       = pingTimeout
 	StreamWindowBytes = streamWindowBytes
+	ReadHeaderTimeout = readHeaderTimeout
+	ReadTimeout       = readTimeout
+	HTTPIdleTimeout   = httpIdleTimeout
 )
 
 // SetPlay says what plays the command line.
@@ -45,14 +48,14 @@ func OpenOn(store longrun.Store, l net.Listener, o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{log: o.Log, store: store, grpcL: l, types: types}
-	return s, s.assemble(o)
+	return s, s.assemble(o, nil)
 }
 
 // ServeHTTPOn makes a server of OpenOn serve HTTP on l.
 func (s *Server) ServeHTTPOn(l net.Listener) { s.httpL = l }
 
 // HTTPHandler returns what the HTTP face serves.
-func (s *Server) HTTPHandler() http.Handler { return s.readiness.handler() }
+func (s *Server) HTTPHandler() http.Handler { return s.face() }
 
 // CallsUnderWay returns how many gRPC calls have a place.
 func (s *Server) CallsUnderWay() int64 { return s.admission.all.Load() }

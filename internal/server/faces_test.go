@@ -56,7 +56,6 @@ func TestHTTP(t *testing.T) {
 		{"GET", "/readyz", 200, "ready\n"},
 		{"HEAD", "/readyz", 200, ""},
 		{"POST", "/readyz", 405, "Method Not Allowed\n"},
-		{"GET", "/", 404, "404 page not found\n"},
 	} {
 		code, body := get(t, tt.method, "http://"+s.HTTPAddr()+tt.path)
 		if code != tt.code || body != tt.body {

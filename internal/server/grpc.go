@@ -62,11 +62,9 @@ const (
 	writeTimeout = 20 * time.Second
 )
 
-// newGRPC returns a gRPC server with every service of the options, whose calls a
-// admits, and reflection of types.
-func newGRPC(svc *longrun.Service, a *admission, types *Types, o Options) *grpc.Server {
-	api := grpcapi.Options{Log: o.Log}
-	g := grpc.NewServer(append(append(grpcapi.ServerOptions(svc, api), a.options()...),
+// newGRPC returns a gRPC server without services, whose calls a admits.
+func newGRPC(svc *longrun.Service, a *admission, api grpcapi.Options) *grpc.Server {
+	return grpc.NewServer(append(append(grpcapi.ServerOptions(svc, api), a.options()...),
 		grpc.MaxRecvMsgSize(maxReceiveBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
@@ -76,11 +74,23 @@ func newGRPC(svc *longrun.Service, a *admission, types *Types, o Options) *grpc.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: idlePing, Timeout: pingTimeout}),
 	)...)
-	grpcapi.Register(g, svc, api)
-	dispatch.Register(g, svc, dispatch.Options{})
-	if o.Simulator == On {
-		simulator.Register(g, svc)
+}
+
+// register serves every service of the options on r.
+func register(r grpc.ServiceRegistrar, svc *longrun.Service, api grpcapi.Options, sim Switch) {
+	grpcapi.Register(r, svc, api)
+	dispatch.Register(r, svc, dispatch.Options{})
+	if sim == On {
+		simulator.Register(r, svc)
 	}
-	types.reflect(g)
-	return g
+}
+
+// both registers each service with two faces.
+type both [2]grpc.ServiceRegistrar
+
+// RegisterService registers the service with both.
+func (b both) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	for _, r := range b {
+		r.RegisterService(desc, impl)
+	}
 }

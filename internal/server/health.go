@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -60,20 +59,4 @@ func say(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = w.Write([]byte(text + "\n")) // whoever asked has gone; nobody is left to tell
-}
-
-// httpBusy is what a connection is told for which there is no room.
-const httpBusy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n" +
-	"Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n"
-
-// newHTTP returns the HTTP server. Its limits fit requests without a body.
-func newHTTP(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxHeaderBytes,
-	}
 }

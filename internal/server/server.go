@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/httpapi"
 	"github.com/longrun-dev/longrun/runner"
 )
 
@@ -50,6 +51,16 @@ type Options struct {
 	// Remote allows addresses that are not loopback. Off by default, because there
 	// is no authentication.
 	Remote Switch
+	// ServiceConfig is the file of a service configuration (google.api.Service, in
+	// YAML): what HTTP paths there are, and which methods of
+	// google.longrunning.Operations. Empty means none.
+	ServiceConfig string
+	// Hosts are the names by which the HTTP face may be asked, beside those of
+	// loopback and that in HTTP; "*" allows any. Nil means no others.
+	Hosts []string
+	// Origins are web origins whose pages may call the HTTP face. Nil means none
+	// but its own.
+	Origins []string
 	// Log gets what callers must not see. Nil means slog.Default().
 	Log *slog.Logger
 }
@@ -65,6 +76,7 @@ type Server struct {
 
 	admission *admission
 	grpc      *grpc.Server
+	web       *httpapi.Handler
 	http      *http.Server
 	readiness *readiness
 	grpcL     net.Listener
@@ -98,22 +110,35 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
+	config, err := readServiceConfig(o.ServiceConfig)
+	if err != nil {
+		return err
+	}
 	if s.store, err = openStore(o.Store, o.Log); err != nil {
 		return err
 	}
-	return s.assemble(o)
+	return s.assemble(o, config)
 }
 
 // assemble puts the parts on the store.
-func (s *Server) assemble(o Options) (err error) {
+func (s *Server) assemble(o Options, config *httpapi.ServiceConfig) (err error) {
 	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
 		return err
 	}
+	api := s.apiOptions(config, o)
 	s.admission = newAdmission(s.svc)
-	s.grpc = newGRPC(s.svc, s.admission, s.types, o)
+	s.grpc = newGRPC(s.svc, s.admission, api)
+	if s.web, err = s.newWeb(config, api, o); err != nil {
+		return err
+	}
+	register(both{s.grpc, s.web}, s.svc, api, o.Simulator)
 	registerAdmin(s.grpc, s.store, o.Log)
+	s.types.reflect(s.grpc)
+	if err := s.checkWeb(o); err != nil {
+		return err
+	}
 	s.readiness = newReadiness(s.grpc)
-	s.http = newHTTP(s.readiness.handler())
+	s.http = newHTTP(s.face())
 	s.runner, err = runner.New(s.svc, runner.Options{Log: o.Log})
 	return err
 }

@@ -73,6 +73,10 @@ func TestOpen_Refuses(t *testing.T) {
 	held := options(t)
 	serve(t, held)
 
+	config, other := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "other.yaml")
+	write(t, config, "http:\n  rules:\n  - selector: a.b.C\n    get: v1/x\n")
+	write(t, other, "http:\n  rules:\n  - selector: longrun.v1.Dispatcher.StartOperation\n    get: '/v1/{nothing}'\n")
+
 	for _, tt := range []struct {
 		name      string
 		change    func(*server.Options)
@@ -89,6 +93,11 @@ func TestOpen_Refuses(t *testing.T) {
 		{"no scheme", func(o *server.Options) { o.Store = "longrun.db" }, "not the address of a store", "sqlite:longrun.db"},
 		{"another scheme", func(o *server.Options) { o.Store = "mysql:x" }, "not the address of a store", "sqlite:FILE"},
 		{"no file", func(o *server.Options) { o.Store = "sqlite:" }, "not the address of a store", "sqlite:FILE"},
+		{"no service config", func(o *server.Options) { o.ServiceConfig = filepath.Join(dir, "none.yaml") }, "no such file", "google.api.Service"},
+		{"wrong service config", func(o *server.Options) { o.ServiceConfig = config }, "config.yaml: service config: line 3: http.rules[0]: path", "google.api.Service"},
+		{"service config of other methods", func(o *server.Options) { o.ServiceConfig = other }, `other.yaml: longrun.v1.Dispatcher.StartOperation: service config: line 3`, "must fit"},
+		{"host with port", func(o *server.Options) { o.Hosts = []string{"a:1"} }, "is not a host", "--allow-host"},
+		{"origin", func(o *server.Options) { o.Origins = []string{"a"} }, "is not an origin", "--allow-origin"},
 		{"retention", func(o *server.Options) { o.Retention = -1 }, "must not be negative", "--retention"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
