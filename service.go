@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/longrun-dev/longrun/filter"
 )
 
 // A Verb is what a caller wants to do, as Options.Authorize is asked.
@@ -41,6 +43,12 @@ type Options struct {
 	// allows everything.
 	Authorize func(ctx context.Context, verb Verb, parent string) error
 
+	// Types are the messages that filters look into, in metadata, responses and
+	// the details of errors (FLT-28); those of the methods handled here are always
+	// among them. They are read at the first filter that needs them. Nil means all
+	// that are linked in (protoregistry.GlobalTypes).
+	Types filter.Types
+
 	// Domain is the ErrorInfo domain of our errors, normally the name of the
 	// API's service (ERR-05). Empty means "longrun.dev".
 	Domain string
@@ -64,6 +72,7 @@ type Service struct {
 
 	mu      sync.Mutex // guards what follows
 	methods map[string]*method
+	filters *filter.Schema // nil until the first filter, and after a method was added
 	offers  []*offer
 	secrets map[string][]byte
 }
