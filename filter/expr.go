@@ -38,19 +38,16 @@ type Restriction struct {
 	Value Literal
 
 	schema  *Schema
-	opaque  []bool       // whether what an Any at Path[:i] holds may be opaque
+	opaque  []int        // the i for which what an Any at Path[:i] holds may be opaque
 	present *Restriction // that Value is in a message at Path; nil unless Op is Has
 }
 
 // newRestriction returns a restriction that has yet to be checked.
 func (s *Schema) newRestriction(path []string, op Op, value Literal) *Restriction {
 	r := &Restriction{Path: path, Op: op, Value: value, schema: s}
-	for i := range len(path) {
-		for _, m := range s.promised[strings.Join(path[:i], ".")] {
-			if opaque(m.Descriptor()) {
-				r.opaque = append(r.opaque, make([]bool, i+1-len(r.opaque))...)
-				r.opaque[i] = true
-			}
+	for _, at := range s.opaque {
+		if len(at) < len(path) && slices.Equal(at, path[:len(at)]) {
+			r.opaque = append(r.opaque, len(at))
 		}
 	}
 	if op == Has && !value.alone {
@@ -62,8 +59,7 @@ func (s *Schema) newRestriction(path []string, op Op, value Literal) *Restrictio
 // mayBeOpaque reports whether the payload of an Any, from which rest is left to
 // go, may be opaque.
 func (r *Restriction) mayBeOpaque(rest []string) bool {
-	i := len(r.Path) - len(rest)
-	return i < len(r.opaque) && r.opaque[i]
+	return slices.Contains(r.opaque, len(r.Path)-len(rest))
 }
 
 // Filter is a checked filter. It is immutable and safe for concurrent use.

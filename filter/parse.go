@@ -59,14 +59,11 @@ func (p *parser) expr() (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := and{first}
+	var all and
 	for {
 		more, err := p.operator("AND")
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			return single(all), nil
+		if err != nil || !more {
+			return joined(first, all), err
 		}
 		next, err := p.seq()
 		if err != nil {
@@ -76,50 +73,59 @@ func (p *parser) expr() (node, error) {
 	}
 }
 
-// single returns the only part of a conjunction, or all of it.
-func single(all and) node {
-	if len(all) == 1 {
-		return all[0]
+// joined returns the conjunction of first and others, if there are any.
+func joined(first node, others and) node {
+	if len(others) == 0 {
+		return first
 	}
-	return all
+	return append(and{first}, others...)
 }
 
 // seq reads factors with nothing but blanks between them.
 func (p *parser) seq() (node, error) {
+	first, err := p.factor()
+	if err != nil {
+		return nil, err
+	}
 	var all and
 	for {
-		n, err := p.factor()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, n)
 		before := p.pos
 		if !p.blanks() || p.end() || p.peek() == ')' || p.word() == "AND" {
 			p.pos = before
-			return single(all), nil
+			return joined(first, all), nil
 		}
+		next, err := p.factor()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, next)
 	}
 }
 
 // factor reads terms joined by OR, which binds tighter than everything else.
 func (p *parser) factor() (node, error) {
+	first, err := p.term()
+	if err != nil {
+		return nil, err
+	}
 	var any or
 	for {
-		n, err := p.term()
-		if err != nil {
-			return nil, err
-		}
-		any = append(any, n)
 		more, err := p.operator("OR")
+		switch {
+		case err != nil:
+			return nil, err
+		case !more && any == nil:
+			return first, nil
+		case !more:
+			return any, nil
+		case any == nil:
+			any = or{first}
+		}
+		next, err := p.term()
 		if err != nil {
 			return nil, err
 		}
-		if !more && len(any) == 1 {
-			return any[0], nil
-		}
-		if !more {
-			return any, nil
-		}
+		any = append(any, next)
 	}
 }
 
@@ -246,7 +252,7 @@ func (p *parser) argument() (argument, error) {
 
 // comparable reads values joined by dots, or a call.
 func (p *parser) comparable() (member, *call, error) {
-	var m member
+	m := make(member, 0, 2)
 	begin := p.pos
 	names := true
 	for {
@@ -396,9 +402,14 @@ func (p *parser) at(i int) byte {
 func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // isText reports whether c may be part of an unquoted value.
-func isText(c byte) bool {
-	return c > ' ' && c != 0x7f && !strings.ContainsRune(`"'.,()<>=!:`, rune(c))
-}
+func isText(c byte) bool { return textBytes[c] }
+
+var textBytes = func() (is [256]bool) {
+	for c := range is {
+		is[c] = c > ' ' && c != 0x7f && !strings.ContainsRune(`"'.,()<>=!:`, rune(c))
+	}
+	return is
+}()
 
 func isKeyword(s string) bool { return s == "AND" || s == "OR" || s == "NOT" }
 
@@ -406,8 +417,8 @@ func isKeyword(s string) bool { return s == "AND" || s == "OR" || s == "NOT" }
 func (p *parser) token(pos int) string {
 	rest := p.src[pos:]
 	for i := range len(rest) {
-		if i > 0 && !isText(rest[i]) {
-			return rest[:i]
+		if !isText(rest[i]) {
+			return rest[:max(i, 1)]
 		}
 	}
 	return rest

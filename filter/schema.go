@@ -42,6 +42,7 @@ type Options struct {
 type Schema struct {
 	root     protoreflect.MessageDescriptor
 	promised map[string][]protoreflect.MessageType
+	opaque   [][]string // the paths for which an opaque message is promised
 	text     [][]string
 	types    func() *index
 }
@@ -55,7 +56,10 @@ func NewSchema(root protoreflect.MessageDescriptor, o Options) (*Schema, error) 
 		types = protoregistry.GlobalTypes
 	}
 	s.types = sync.OnceValue(func() *index { return newIndex(types, s.promised) })
-	for path := range o.Promised {
+	for path, messages := range o.Promised {
+		if slices.ContainsFunc(messages, func(m protoreflect.MessageType) bool { return opaque(m.Descriptor()) }) {
+			s.opaque = append(s.opaque, strings.Split(path, "."))
+		}
 		if t, err := s.static(path); err != nil || !t.holdsAny() {
 			return nil, fmt.Errorf("filter: Promised path %q leads to no Any", path)
 		}
