@@ -1,6 +1,7 @@
 package sqlwhere_test
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/filter"
 	"github.com/longrun-dev/longrun/internal/sqlwhere"
 )
 
@@ -75,11 +77,20 @@ func drawFilter(t *rapid.T, depth int) string {
 // it: of random filters, on rows of every kind. And it leaves not everything.
 func TestBuild_Necessary(t *testing.T) {
 	t.Parallel()
+	for name, types := range map[string]filter.Types{"all-messages": nil, "our-messages": ours()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testNecessary(t, types)
+		})
+	}
+}
+
+func testNecessary(t *testing.T, types filter.Types) {
 	var ops []*longrun.Operation
-	for i := range 165 { // all pairs of state and metadata
+	for i := range 5 * len(metadatas) { // all pairs of state and metadata
 		ops = append(ops, operation(i))
 	}
-	x := newTable(t, ops)
+	x := newTableWith(t, ops, types)
 	left, matched := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		text := drawFilter(rt, 3)
@@ -159,7 +170,7 @@ func TestBuild_Narrows(t *testing.T) {
 // Bounds are what a store finds rows by without looking at others.
 func TestBuild_Bounds(t *testing.T) {
 	t.Parallel()
-	x := newTable(t, nil)
+	x := newTableWith(t, nil, ours())
 	build := func(filter string) sqlwhere.Where {
 		f, err := x.svc.Filter(filter)
 		if err != nil {
@@ -190,10 +201,28 @@ func TestBuild_Bounds(t *testing.T) {
 	}
 	for filter, want := range map[string]bool{
 		"done=false": true, "NOT done=true": true, "-done:*": true, "done=false AND shelf": true, "shelf": false, "": false,
-		"done=false OR error:*": false, "NOT (done=true OR error:*)": false, "done!=true": true, "done=false OR NOT done=true": true, "error.code=1": false,
+		"metadata.state=RUNNING": true, "metadata.state!=FAILED": false, "done=false OR error:*": false, "NOT (done=true OR error:*)": false, "done!=true": true, "done=false OR NOT done=true": true, "error.code=1": false,
 	} {
 		if got := build(filter).Unfinished; got != want {
 			t.Errorf("%s: Unfinished = %v, want %v", filter, got, want)
+		}
+	}
+	const second = `"2026-01-01T12:00:00Z"`
+	at := noon.UnixMicro()
+	for filter, want := range map[string][2]int64{
+		"metadata.create_time >= " + second: {at, math.MaxInt64}, "metadata.create_time > " + second: {at + 1, math.MaxInt64},
+		"metadata.create_time <= " + second: {math.MinInt64, at}, "metadata.create_time < " + second: {math.MinInt64, at - 1},
+		"metadata.create_time = " + second: {at, at}, "metadata.create_time != " + second: {math.MinInt64, math.MaxInt64},
+		"metadata.end_time < " + second: {math.MinInt64, at - 1}, "metadata.end_time > " + second: {math.MinInt64, math.MaxInt64},
+		`metadata.start_time = ` + second:                                            {math.MinInt64, at},
+		"metadata.expire_time <= " + second:                                          {math.MinInt64, math.MaxInt64},
+		`metadata.create_time > "2026-01-01T12:00:00.0000005Z"`:                      {at + 1, math.MaxInt64},
+		`metadata.create_time < "2026-01-01T12:00:00.0000005Z"`:                      {math.MinInt64, at},
+		"metadata.create_time >= " + second + " OR metadata.create_time < " + second: {math.MinInt64, math.MaxInt64},
+		"NOT metadata.create_time >= " + second:                                      {math.MinInt64, math.MaxInt64},
+	} {
+		if w := build(filter); w.MinCreate != want[0] || w.MaxCreate != want[1] {
+			t.Errorf("%s: from %d to %d, want %v", filter, w.MinCreate-at, w.MaxCreate-at, want)
 		}
 	}
 	all := sqlwhere.All()

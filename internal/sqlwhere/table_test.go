@@ -23,6 +23,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/filter"
 	"github.com/longrun-dev/longrun/inmem"
 	"github.com/longrun-dev/longrun/internal/sqlwhere"
 	"github.com/longrun-dev/longrun/longrunpb"
@@ -47,8 +48,25 @@ type table struct {
 
 func newTable(t testing.TB, ops []*longrun.Operation) *table {
 	t.Helper()
+	return newTableWith(t, ops, nil)
+}
+
+// ours are the messages without those of authors, so that the engine's columns
+// say what metadata has.
+func ours() filter.Types {
+	types := new(protoregistry.Types)
+	for _, m := range []proto.Message{&longrunpb.OperationMetadata{}, &errdetails.ErrorInfo{}, &structpb.Struct{}, &durationpb.Duration{}, &longrunpb.CommandResponse{}} {
+		if err := types.RegisterMessage(m.ProtoReflect().Type()); err != nil {
+			panic(err)
+		}
+	}
+	return types
+}
+
+func newTableWith(t testing.TB, ops []*longrun.Operation, types filter.Types) *table {
+	t.Helper()
 	store := inmem.New()
-	svc, err := longrun.New(store, longrun.Options{Log: slog.New(slog.DiscardHandler)})
+	svc, err := longrun.New(store, longrun.Options{Types: types, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
