@@ -107,22 +107,21 @@ func (c *conn) list(q longrun.Query) (longrun.Page, error) {
 	case q.RequestID != "":
 		return c.all(sqlByRequest, bindRequest(q.Parent, q.Method, q.RequestID))
 	case q.Where != nil:
-		return c.filtered(q)
+		return c.filtered(&lister{q: q})
 	}
-	return c.inOrder(q)
+	return c.inOrder(&lister{q: q})
 }
 
 // inOrder is a page of all operations.
-func (c *conn) inOrder(q longrun.Query) (longrun.Page, error) {
+func (c *conn) inOrder(l *lister) (longrun.Page, error) {
 	query := sqlOfParent
-	if longrun.HasWildcard(q.Parent) {
+	if longrun.HasWildcard(l.q.Parent) {
 		query = sqlOfAll
 	}
-	l := &lister{q: q}
 	err := c.query(query, func(stmt *sqlite.Stmt) {
 		stmt.BindInt64(1, l.from())
 		if query == sqlOfParent {
-			stmt.BindText(2, q.Parent)
+			stmt.BindText(2, l.q.Parent)
 		}
 	}, l.row)
 	if err == errPageFull {

@@ -25,13 +25,12 @@ var whereColumns = sqlwhere.Columns{
 const examineFactor = 16
 
 // filtered is a page of what a filter may match: what its necessary condition
-// leaves of q's operations.
-func (c *conn) filtered(q longrun.Query) (longrun.Page, error) {
-	w := sqlwhere.Build(q.Where.Expr(), whereColumns)
-	l := &lister{q: q}
+// leaves of the operations.
+func (c *conn) filtered(l *lister) (longrun.Page, error) {
+	w := sqlwhere.Build(l.q.Where.Expr(), whereColumns)
 	switch {
 	case w.SQL == sqlwhere.All().SQL:
-		return c.inOrder(q)
+		return c.inOrder(l)
 	case w.IDs != nil:
 		return c.listed(l, w)
 	case w.Unfinished:

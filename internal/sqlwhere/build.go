@@ -139,7 +139,9 @@ func (b *builder) build(e filter.Expr, s sort) cond {
 		if inner.sql == "" {
 			return unknown()
 		}
-		return cond{sql: "NOT (" + inner.sql + ")", args: inner.args, bounds: b.complement(e.Expr, s)}
+		c := cond{sql: "NOT (" + inner.sql + ")", args: inner.args, bounds: unbounded}
+		c.bounds.states = statesOf(e, must)
+		return c
 	case *filter.Restriction:
 		if s == must {
 			return b.must(e)
@@ -183,16 +185,34 @@ func (b *builder) constant(s sort) cond {
 	return unknown()
 }
 
-// complement returns the states that NOT of a single restriction leaves. Of what
-// is joined inside it nothing is worked out.
-func (b *builder) complement(e filter.Expr, s sort) bounds {
-	out := unbounded
-	if r, ok := e.(*filter.Restriction); ok && s == must {
-		if in, exact := stateSet(r); exact {
-			out.states = every &^ in
+// statesOf returns the states outside which e never matches, or with sure, in
+// which it always does.
+func statesOf(e filter.Expr, s sort) states {
+	switch e := e.(type) {
+	case filter.All:
+		in := every
+		for _, part := range e {
+			in &= statesOf(part, s)
 		}
+		return in
+	case filter.Any:
+		in := states(0)
+		for _, part := range e {
+			in |= statesOf(part, s)
+		}
+		return in
+	case filter.Not:
+		return every &^ statesOf(e.Expr, must+sure-s)
+	case *filter.Restriction:
+		if in, exact := stateSet(e); s == must || exact {
+			return in
+		}
+		return 0
 	}
-	return out
+	if s == must {
+		return every
+	}
+	return 0
 }
 
 // must returns what holds wherever r matches.

@@ -201,7 +201,7 @@ func TestBuild_Bounds(t *testing.T) {
 	}
 	for filter, want := range map[string]bool{
 		"done=false": true, "NOT done=true": true, "-done:*": true, "done=false AND shelf": true, "shelf": false, "": false,
-		"metadata.state=RUNNING": true, "metadata.state!=FAILED": false, "done=false OR error:*": false, "NOT (done=true OR error:*)": false, "done!=true": true, "done=false OR NOT done=true": true, "error.code=1": false,
+		"metadata.state=RUNNING": true, "metadata.state!=FAILED": false, "done=false OR error:*": false, "NOT (done=true OR error:*)": true, "done!=true": true, "done=false OR NOT done=true": true, "error.code=1": false,
 	} {
 		if got := build(filter).Unfinished; got != want {
 			t.Errorf("%s: Unfinished = %v, want %v", filter, got, want)
