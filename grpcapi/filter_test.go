@@ -101,7 +101,7 @@ var filterTable = []struct{ rule, filter, want string }{
 	{"CAN-13", "metadata.state = CANCELLED", "C"},
 }
 
-// FLT-02 to FLT-43: what a filter finds. FLT-52: twice the same.
+// What a filter finds; the table names the rules. FLT-52: twice the same.
 func TestFilter_Table(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
