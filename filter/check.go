@@ -180,13 +180,28 @@ func (r *Restriction) check() *wrong {
 func (r *Restriction) fits(t typ, n int) bool { return r.checkFrom(t, n, nil) == nil }
 
 func (r *Restriction) checkFrom(t typ, n int, promised map[string][]protoreflect.MessageType) *wrong {
-	at := []typ{t}
+	for i := n; i < len(r.Path); i++ {
+		if t.holdsAny() {
+			return r.checkMany([]typ{t}, i, promised)
+		}
+		next, w := r.step(t, i)
+		if w != nil {
+			return w
+		}
+		t = next
+	}
+	return r.accepts(t, promised)
+}
+
+// checkMany is checkFrom where a place may have any of several types. They are
+// followed together, each type once, so that Anys in Anys do not multiply.
+func (r *Restriction) checkMany(at []typ, n int, promised map[string][]protoreflect.MessageType) *wrong {
 	var first *wrong
 	for i := n; i < len(r.Path); i++ {
 		var next []typ
 		first = nil
 		for _, t := range at {
-			to, w := r.step(t, i, promised)
+			to, w := r.steps(t, i, promised)
 			if w != nil && first == nil {
 				first = w
 			}
@@ -214,41 +229,54 @@ func (r *Restriction) checkFrom(t typ, n int, promised map[string][]protoreflect
 	return first
 }
 
+// steps is step, from an Any into all that it may hold.
+func (r *Restriction) steps(t typ, i int, promised map[string][]protoreflect.MessageType) ([]typ, *wrong) {
+	if t.kind == kindList && r.Op == Has {
+		t = elementType(t.field)
+	}
+	if t.kind != kindAny || r.Path[i] == anyType {
+		to, w := r.step(t, i)
+		if w != nil {
+			return nil, w
+		}
+		return []typ{to}, nil
+	}
+	to := r.payload(r.Path[:i], r.Path[i], promised)
+	if len(to) == 0 {
+		return nil, &wrong{segment: i, format: "no message that may be here has a field %q", args: []any{cut(r.Path[i])}}
+	}
+	return to, nil
+}
+
 // step returns where segment i of the path leads from a place of type t.
-func (r *Restriction) step(t typ, i int, promised map[string][]protoreflect.MessageType) ([]typ, *wrong) {
+func (r *Restriction) step(t typ, i int) (typ, *wrong) {
 	name := r.Path[i]
-	no := func(format string, args ...any) ([]typ, *wrong) {
-		return nil, &wrong{segment: i, format: format, args: args}
+	no := func(format string, args ...any) (typ, *wrong) {
+		return typ{}, &wrong{segment: i, format: format, args: args}
 	}
 	switch t.kind {
 	case kindList:
 		if r.Op != Has {
 			return no(`%q goes through a repeated field, as only : can`, r.name())
 		}
-		return r.step(elementType(t.field), i, promised)
+		return r.step(elementType(t.field), i)
 	case kindMap:
 		if _, ok := mapKey(t.field.MapKey(), name); !ok {
 			return no("%q is no key of this map", cut(name))
 		}
-		return []typ{elementType(t.field.MapValue())}, nil
+		return elementType(t.field.MapValue()), nil
 	case kindMessage, kindTime, kindDuration:
 		if f := t.message.Fields().ByName(protoreflect.Name(name)); f != nil {
-			return []typ{fieldType(f)}, nil
+			return fieldType(f), nil
 		}
 		if f := t.message.Fields().ByJSONName(name); f != nil {
 			return no("%s has no field %q, but %s", t.message.FullName(), cut(name), f.Name())
 		}
 		return no("%s has no field %q", t.message.FullName(), cut(name))
 	case kindAny:
-		if name == anyType {
-			return []typ{{kind: kindString}}, nil
-		}
-		if to := r.payload(r.Path[:i], name, promised); len(to) > 0 {
-			return to, nil
-		}
-		return no("no message that may be here has a field %q", cut(name))
+		return typ{kind: kindString}, nil // "@type": steps goes into the rest
 	case kindStruct, kindValue:
-		return []typ{{kind: kindValue}}, nil
+		return typ{kind: kindValue}, nil
 	}
 	return no("%q is asked of what has no fields", cut(name))
 }

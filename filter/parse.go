@@ -260,6 +260,9 @@ func (p *parser) comparable() (member, *call, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		if len(m) == MaxDepth {
+			return nil, nil, errorAt(p.src, s.pos, s.text, "a path has more than 32 segments")
+		}
 		m = append(m, s)
 		names = names && !s.quoted
 		if p.peek() != '.' {
@@ -273,9 +276,6 @@ func (p *parser) comparable() (member, *call, error) {
 	}
 	if first := m[0]; !first.quoted && isKeyword(first.text) {
 		return nil, nil, errorAt(p.src, first.pos, first.text, "%s is no value here; quote it to look for the word", first.text)
-	}
-	if len(m) > MaxDepth {
-		return nil, nil, errorAt(p.src, m[MaxDepth].pos, m[MaxDepth].text, "a path has more than 32 segments")
 	}
 	return m, nil, nil
 }

@@ -208,9 +208,13 @@ func TestParse_HostileIsQuick(t *testing.T) {
 		"8 KiB of dots":      strings.Repeat("a.", MaxBytes/2),
 		"8 KiB of commas":    "f(" + strings.Repeat("a,", MaxBytes/2-2),
 	} {
-		begin := time.Now()
-		_, err := parse(filter)
-		if took := time.Since(begin); err == nil || took > 10*time.Millisecond {
+		took, err := time.Hour, error(nil)
+		for range 5 { // the machine may have been busy with something else
+			begin := time.Now()
+			_, err = parse(filter)
+			took = min(took, time.Since(begin))
+		}
+		if err == nil || took > 10*time.Millisecond {
 			t.Errorf("%s: error %v after %v, want one within 10ms", name, err, took)
 		}
 	}
