@@ -186,12 +186,16 @@ func TestCompile_HostileIsQuick(t *testing.T) {
 		"deep":  strings.TrimSuffix(strings.Repeat(deep+" ", MaxBytes/(len(deep)+1)), " "),
 		"zeros": "pages = 1e-8000 OR pages = 1" + strings.Repeat("0", 7000),
 	} {
-		begin := time.Now()
-		f, err := bookSchema.Compile(filter)
-		if err == nil {
-			_, err = f.Match(m)
+		took, err := time.Hour, error(nil)
+		for range 5 { // the machine may have been busy with something else
+			begin := time.Now()
+			var f *Filter
+			if f, err = bookSchema.Compile(filter); err == nil {
+				_, err = f.Match(m)
+			}
+			took = min(took, time.Since(begin))
 		}
-		if took := time.Since(begin); took > 100*time.Millisecond {
+		if took > 100*time.Millisecond {
 			t.Errorf("%s: %v, %v", name, took, err)
 		}
 	}
