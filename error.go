@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"time"
 
@@ -95,6 +96,8 @@ type Error struct {
 	// Domain is ErrorInfo.domain; "" means DefaultDomain. A Service fills it in.
 	Domain string
 
+	info map[string]string // more for ErrorInfo.metadata
+
 	id string // under which the log has the cause, if Msg shows one
 }
 
@@ -140,6 +143,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	}
 	name := e.Name.String()
 	info.Metadata = map[string]string{}
+	maps.Copy(info.Metadata, e.info)
 	if name != "" {
 		info.Metadata["resource"] = name
 	}

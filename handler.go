@@ -181,6 +181,7 @@ func (s *Service) register(name string, fill func(*method) error) {
 		panic(fmt.Sprintf("longrun: method %q: %v", name, err))
 	}
 	s.methods[name] = e
+	s.filters = nil // it knows the messages of all methods
 }
 
 func (s *Service) method(name string) *method {

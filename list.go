@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/longrun-dev/longrun/filter"
 )
 
 // ListRequest asks for a page of operations.
@@ -12,8 +14,9 @@ type ListRequest struct {
 	// ("P/operations"), or has "-" for segments, or is "-" for every parent
 	// (LST-02, LST-03, LST-08). Lists are not recursive (LST-07).
 	Parent string
-	// Filter is an AIP-160 filter. Not supported yet: anything but blanks is
-	// UNIMPLEMENTED.
+	// Filter is an AIP-160 filter over operations as callers see them; blank for
+	// all (LST-09, FLT-01). docs/filter.md has the language. One that is none is
+	// INVALID_ARGUMENT, whatever there is to list (FLT-44, FLT-45).
 	Filter string
 	// PageSize is how many operations to return at most: 0 means 100, above
 	// 1,000 means 1,000, negative is INVALID_ARGUMENT (PAG-01 to PAG-03).
@@ -25,7 +28,8 @@ type ListRequest struct {
 // ListPage is a page of operations.
 type ListPage struct {
 	// Operations, newest first (ORD-02). May be fewer than asked for, and none,
-	// with a token (PAG-04).
+	// with a token (PAG-04): a page with a filter or a wildcard reads only so many
+	// rows, and takes only so long.
 	Operations []*Operation
 	// NextPageToken is empty if and only if there is no more (PAG-05).
 	NextPageToken string
@@ -53,8 +57,6 @@ func (s *Service) list(ctx context.Context, parent string, r ListRequest) (ListP
 	switch {
 	case r.PageSize < 0:
 		return ListPage{}, &Error{Code: codes.InvalidArgument, Reason: ReasonInvalidPageSize, Field: "page_size", Msg: "page_size must not be negative"}
-	case !blank(r.Filter):
-		return ListPage{}, &Error{Code: codes.Unimplemented, Reason: ReasonMethodNotSupported, Field: "filter", Msg: "filters are not supported yet"}
 	case r.PageSize == 0:
 		r.PageSize = DefaultPageSize
 	}
@@ -62,6 +64,10 @@ func (s *Service) list(ctx context.Context, parent string, r ListRequest) (ListP
 	q := Query{Parent: parent, Limit: limit}
 	if HasWildcard(parent) {
 		q.Scan = scanFactor * max(limit, DefaultPageSize)
+	}
+	var err error
+	if q.Where, err = s.where(r.Filter); err != nil {
+		return ListPage{}, err
 	}
 	sealer, err := s.sealer(ctx)
 	if err != nil {
@@ -72,16 +78,24 @@ func (s *Service) list(ctx context.Context, parent string, r ListRequest) (ListP
 			return ListPage{}, err
 		}
 	}
-	page, err := s.store.List(ctx, q)
+	page, err := s.page(ctx, q)
 	if err != nil {
 		return ListPage{}, err
 	}
-	cut(&page)
 	out := ListPage{Operations: page.Operations}
 	if page.More {
 		out.NextPageToken = sealer.seal(page.Next, r.scope(parent))
 	}
 	return out, nil
+}
+
+func (s *Service) page(ctx context.Context, q Query) (Page, error) {
+	if q.Where != nil {
+		return s.filteredPage(ctx, q)
+	}
+	page, err := s.store.List(ctx, q)
+	cut(&page)
+	return page, err
 }
 
 // scope is what a page token is bound to: everything in the request but the page
@@ -103,11 +117,17 @@ func cut(p *Page) {
 	}
 }
 
-func blank(s string) bool {
-	for _, c := range s {
-		if c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-			return false
-		}
+// where compiles a filter; a blank one is none.
+func (s *Service) where(text string) (*filter.Filter, error) {
+	if text == "" {
+		return nil, nil
 	}
-	return true
+	f, err := s.compile(text)
+	if err != nil {
+		return nil, err
+	}
+	if all, ok := f.Expr().(filter.All); ok && len(all) == 0 {
+		return nil, nil
+	}
+	return f, nil
 }

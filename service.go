@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/longrun-dev/longrun/filter"
 )
 
 // A Verb is what a caller wants to do, as Options.Authorize is asked.
@@ -45,6 +47,12 @@ type Options struct {
 	// UNAVAILABLE. Zero means 20,000; negative is an error.
 	MaxWaiters int
 
+	// Types are the messages that filters look into, in metadata, responses and
+	// the details of errors (FLT-28); those of the methods handled here are always
+	// among them. They are read at the first filter that needs them. Nil means all
+	// that are linked in (protoregistry.GlobalTypes).
+	Types filter.Types
+
 	// Domain is the ErrorInfo domain of our errors, normally the name of the
 	// API's service (ERR-05). Empty means "longrun.dev".
 	Domain string
@@ -68,6 +76,7 @@ type Service struct {
 
 	mu      sync.Mutex // guards what follows
 	methods map[string]*method
+	filters *filter.Schema // nil until the first filter, and after a method was added
 	offers  []*offer
 	secrets map[string][]byte
 }

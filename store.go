@@ -3,6 +3,8 @@ package longrun
 import (
 	"context"
 	"time"
+
+	"github.com/longrun-dev/longrun/filter"
 )
 
 // A Store keeps operations. All methods are safe for concurrent use.
@@ -152,13 +154,20 @@ type Query struct {
 	// RequestID and Method, if set, ask for the one operation of Parent that
 	// was started by this request.
 	RequestID, Method string
+	// Where, if not nil, says what is looked for. A store may leave out operations
+	// that it does not match, as Service.Proto renders them, and returns all that
+	// it does: it narrows by what it can tell cheaply, or not at all. The caller
+	// judges each operation that comes back. Not used when Session or RequestID is
+	// set.
+	Where *filter.Filter
 	// After asks for what comes after this place; the zero Cursor for the start.
 	After Cursor
 	// Limit is how many operations to return at most; positive. A page of large
 	// records may end earlier.
 	Limit int
 	// Scan is how many rows to read at most, at least Limit; 0 for as many as
-	// it takes.
+	// it takes. With Where, rows that a store leaves out without reading the
+	// record may count for less.
 	Scan int
 }
 
@@ -172,7 +181,7 @@ type Cursor struct {
 type Page struct {
 	Operations []*Operation
 	// Next is where to go on, and More whether there may be something there.
-	// More is exact unless Scan cut the page.
+	// More is exact unless Scan cut the page, or Where was set.
 	Next Cursor
 	More bool
 }

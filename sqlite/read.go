@@ -1,9 +1,7 @@
 package sqlite
 
 import (
-	"bytes"
 	"context"
-	"math"
 	"slices"
 
 	"github.com/longrun-dev/longrun"
@@ -114,20 +112,22 @@ func (c *conn) list(q longrun.Query) (longrun.Page, error) {
 	switch {
 	case q.RequestID != "":
 		return c.all(sqlByRequest, bindRequest(q.Parent, q.Method, q.RequestID))
+	case q.Where != nil:
+		return c.filtered(&lister{q: q})
 	}
-	from := int64(math.MaxInt64)
-	if !q.After.CreateTime.IsZero() {
-		from = q.After.CreateTime.UnixMicro()
-	}
+	return c.inOrder(&lister{q: q})
+}
+
+// inOrder is a page of all operations.
+func (c *conn) inOrder(l *lister) (longrun.Page, error) {
 	query := sqlOfParent
-	if longrun.HasWildcard(q.Parent) {
+	if longrun.HasWildcard(l.q.Parent) {
 		query = sqlOfAll
 	}
-	l := &lister{q: q}
 	err := c.query(query, func(stmt *sqlite.Stmt) {
-		stmt.BindInt64(1, from)
+		stmt.BindInt64(1, l.from())
 		if query == sqlOfParent {
-			stmt.BindText(2, q.Parent)
+			stmt.BindText(2, l.q.Parent)
 		}
 	}, l.row)
 	if err == errPageFull {
@@ -150,10 +150,11 @@ func (c *conn) all(query string, bind func(*sqlite.Stmt)) (page longrun.Page, er
 
 // lister fills a page row by row.
 type lister struct {
-	q     longrun.Query
-	page  longrun.Page
-	read  int // rows
-	bytes int
+	q      longrun.Query
+	page   longrun.Page
+	read   int // rows
+	passed int // rows of which a condition said that they need not be read
+	bytes  int
 }
 
 // errPageFull ends the query of a page that has all it may have.
@@ -162,8 +163,7 @@ var errPageFull = &longrun.Error{Msg: "page is full"}
 func (l *lister) row(stmt *sqlite.Stmt) error {
 	at := longrun.Cursor{CreateTime: timeAt(stmt.ColumnInt64(0))}
 	stmt.ColumnBytes(1, at.ID[:])
-	if l.q.After != (longrun.Cursor{}) && at.CreateTime.Equal(l.q.After.CreateTime) &&
-		bytes.Compare(at.ID[:], l.q.After.ID[:]) >= 0 {
+	if l.isBefore(at) {
 		return nil
 	}
 	if l.q.Scan > 0 && l.read == l.q.Scan {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/longrun-dev/longrun"
@@ -83,6 +84,18 @@ var brokenStores = map[string]struct {
 	},
 	"List cuts the claims of a session": {
 		[]string{"list/session", "random"}, hooks{list: listCutsClaims},
+	},
+	"List takes what is not done for what Where does not match": {
+		[]string{"list/where", "list/where-pages", "list/where-scan"}, hooks{list: listWhereDone},
+	},
+	"List ends where Where has cut a page": {
+		[]string{"list/where-pages"}, hooks{list: listWhereEnds},
+	},
+	"List narrows a session's claims": {
+		[]string{"list/where-ignored"}, hooks{list: listWhereOfSession},
+	},
+	"List shows the hidden where something is looked for": {
+		[]string{"list/where-hidden"}, hooks{list: listWhereHidden},
 	},
 	"Update swallows the error of Apply": {
 		[]string{"update/error", "update/late-run", "random"}, hooks{update: updateSwallowsError},
@@ -219,6 +232,50 @@ func listHasMore(ctx context.Context, s longrun.Store, q longrun.Query) (longrun
 	page, err := s.List(ctx, q)
 	page.More = true
 	return page, err
+}
+
+// listWhereDone narrows by more than Where says.
+func listWhereDone(ctx context.Context, s longrun.Store, q longrun.Query) (longrun.Page, error) {
+	page, err := s.List(ctx, q)
+	if q.Where != nil && q.Session.IsZero() {
+		page.Operations = slices.DeleteFunc(page.Operations, func(op *longrun.Operation) bool { return op.State == longrun.Pending })
+	}
+	return page, err
+}
+
+func listWhereEnds(ctx context.Context, s longrun.Store, q longrun.Query) (longrun.Page, error) {
+	page, err := s.List(ctx, q)
+	page.More = page.More && q.Where == nil
+	return page, err
+}
+
+func listWhereOfSession(ctx context.Context, s longrun.Store, q longrun.Query) (longrun.Page, error) {
+	page, err := s.List(ctx, q)
+	if q.Where != nil && !q.Session.IsZero() {
+		page.Operations = nil
+	}
+	return page, err
+}
+
+func listWhereHidden(ctx context.Context, s longrun.Store, q longrun.Query) (longrun.Page, error) {
+	if q.Where == nil {
+		return s.List(ctx, q)
+	}
+	all, err := s.List(ctx, longrun.Query{Parent: "-", Limit: 1000})
+	if err != nil {
+		return longrun.Page{}, err
+	}
+	// The test's three are the oldest; those that the list lacks are hidden.
+	hidden := &longrun.Operation{ID: longrun.NewID(), Parent: parentOf(all), State: longrun.Pending, Hidden: true}
+	all.Operations = append(all.Operations, hidden)
+	return all, nil
+}
+
+func parentOf(p longrun.Page) string {
+	if len(p.Operations) == 0 {
+		return ""
+	}
+	return p.Operations[0].Parent
 }
 
 func listCutsClaims(ctx context.Context, s longrun.Store, q longrun.Query) (longrun.Page, error) {

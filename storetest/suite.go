@@ -26,7 +26,7 @@ type contract struct {
 func Run(t *testing.T, open func(t *testing.T) (longrun.Store, func(time.Duration))) {
 	for _, c := range slices.Concat(
 		createContracts, requestContracts, keyContracts, preemptContracts,
-		getContracts, listContracts, updateContracts, stepContracts, fieldContracts,
+		getContracts, listContracts, whereContracts, updateContracts, stepContracts, fieldContracts,
 		claimContracts, callContracts, beatContracts, stopContracts, dueContracts, expireContracts,
 		watchContracts, secretContracts, timeContracts, closeContracts,
 		concurrencyContracts, faultContracts,

@@ -122,7 +122,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 
 // assemble puts the parts on the store.
 func (s *Server) assemble(o Options, config *httpapi.ServiceConfig) (err error) {
-	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Log: o.Log}); err != nil {
+	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Types: s.types, Log: o.Log}); err != nil {
 		return err
 	}
 	api := s.apiOptions(config, o)

@@ -105,6 +105,30 @@ func (t *Types) RangeExtensionsByMessage(message protoreflect.FullName, f func(p
 	}
 }
 
+// RangeMessages calls f for each message that is linked in, and then for each of the
+// sets that is not, until it returns false.
+func (t *Types) RangeMessages(f func(protoreflect.MessageType) bool) {
+	more := true
+	call := func(m protoreflect.MessageType) bool {
+		more = more && f(m)
+		return more
+	}
+	protoregistry.GlobalTypes.RangeMessages(call)
+	var each func(ms protoreflect.MessageDescriptors)
+	each = func(ms protoreflect.MessageDescriptors) {
+		for i := 0; i < ms.Len() && more; i++ {
+			if _, err := protoregistry.GlobalTypes.FindMessageByName(ms.Get(i).FullName()); err != nil {
+				call(dynamicpb.NewMessageType(ms.Get(i)))
+			}
+			each(ms.Get(i).Messages())
+		}
+	}
+	t.files.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		each(file.Messages())
+		return more
+	})
+}
+
 // reflect serves reflection of the services of g and of all types, in both versions
 // of the service.
 func (t *Types) reflect(g *grpc.Server) {

@@ -90,6 +90,30 @@ func TestLoadTypes(t *testing.T) {
 	}
 }
 
+// FLT-28: filters look into what is linked in and into what the sets add, each once.
+func TestTypes_RangeMessages(t *testing.T) {
+	t.Parallel()
+	types, err := server.LoadTypes(set(t, thingFile, sizeFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	times := map[protoreflect.FullName]int{}
+	types.RangeMessages(func(m protoreflect.MessageType) bool {
+		times[m.Descriptor().FullName()]++
+		return true
+	})
+	for _, name := range []protoreflect.FullName{"acme.Thing", "acme.Size", "google.rpc.Status"} {
+		if times[name] != 1 {
+			t.Errorf("%s comes %d times, want once", name, times[name])
+		}
+	}
+	n := 0
+	types.RangeMessages(func(protoreflect.MessageType) bool { n++; return false })
+	if n != 1 {
+		t.Errorf("%d messages after the first was enough, want 1", n)
+	}
+}
+
 // What is linked in stands, and what nobody knows is not found.
 func TestTypes_Find(t *testing.T) {
 	t.Parallel()
