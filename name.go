@@ -152,10 +152,10 @@ func validSegment(s string) bool {
 }
 
 // listParentRule says what parseListParent wants.
-const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or "-" for any, and the last not "operations"`
+const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or - for any, and the last not the word operations`
 
 // parentRule says what validParent wants.
-const parentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, none of them ".", ".." or "-", and the last not "operations"`
+const parentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, none of them . or .. or -, and the last not the word operations`
 
 // checkParent checks the parent of an operation about to be started.
 func checkParent(s string) error {
