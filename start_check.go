@@ -199,13 +199,15 @@ const labelRule = `lower-case letters, digits, _ and -, and at most 63 of them`
 
 // labelError is a fieldError whose ErrorInfo has what its message repeats (ERR-06).
 func labelError(info map[string]string, msg string) error {
+	for k, v := range info {
+		info[k] = strings.ToValidUTF8(v, "\uFFFD")
+	}
 	return &Error{Code: codes.InvalidArgument, Reason: ReasonInvalidField, Field: "labels", Msg: msg, info: info}
 }
 
 // shortened is what a message repeats of a caller's text.
 func shortened(s string) string {
 	const most = 80
-	s = strings.ToValidUTF8(s, "\uFFFD")
 	runes := []rune(s)
 	if len(runes) <= most {
 		return s
