@@ -14,7 +14,7 @@
 //	err = op.Wait(ctx, resp)
 //
 // Node's client is in node/, where scenarios.mjs has what it is asked to do: the tests
-// run it against the built program. It needs Node 20 and, once,
+// run it against the built program. It needs Node 18 or later and, once,
 //
 //	npm --prefix clienttest/node ci
 //

@@ -32,6 +32,9 @@
 // literal segments wins, and of as many the one that was registered earlier. Paths
 // are never normalised, and nothing is redirected.
 //
+// GET /openapi.json is an OpenAPI 3.0 document of the routes ([Handler.OpenAPI]),
+// unless a route is there.
+//
 // # Requests
 //
 // What is not in the path is a query parameter or in the body, as the rule says. An

@@ -17,7 +17,8 @@ import (
 // the segment before it, as in Google's own documents: projects/* is
 // projects/{projectsId}. One "**" is a parameter too, whose value may have slashes;
 // its description says so. Of two routes that look the same then, the first one stands
-// there. HTTP methods that OpenAPI has no word for are left out.
+// there. HTTP methods that OpenAPI has no word for are left out,
+// and methods that take a stream, which have no answer.
 //
 // The title is Options.Domain. A Handler serves the document itself, at
 // /openapi.json, unless a route is there.
@@ -56,7 +57,7 @@ type apiBuilder struct {
 
 func (b *apiBuilder) route(r Route) error {
 	word, ok := apiMethods[r.HTTPMethod]
-	if !ok {
+	if !ok || r.Method.IsStreamingClient() {
 		return nil
 	}
 	t, err := parseTemplate(r.Path)

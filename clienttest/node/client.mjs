@@ -2,10 +2,11 @@
 // together: our protos, gax's settings, its OperationsClient and its long-running calls.
 import fs from 'node:fs';
 import path from 'node:path';
+import {fileURLToPath} from 'node:url';
 import gax from 'google-gax';
 import {PassThroughClient} from 'google-auth-library';
 
-const here = import.meta.dirname;
+const here = path.dirname(fileURLToPath(import.meta.url));
 const includes = [path.join(here, '../../proto'), path.join(here, 'node_modules/google-gax/build/protos')];
 
 const {protobuf} = gax;
