@@ -67,6 +67,11 @@ func (w *writer) commitSimply(batch []change) bool {
 			return false
 		}
 	}
+	if w.failed {
+		// A crash may bring to light what that COMMIT was to store, and the log
+		// must not go on from where it is not there. The next COMMIT settles it.
+		return false
+	}
 	if w.mixed > 0 && len(batch) < smallBatch {
 		w.mixed--
 		return false
