@@ -185,6 +185,9 @@ func (c *createChange) simply(b *simpleBatch) bool {
 		return false
 	}
 	r := newRecord(op.Stored(b.s.clock.createTime(), false))
+	if !fits(r.op) {
+		return false
+	}
 	b.keep(put{id: op.ID, next: r, cold: c.cold})
 	if op.RequestID != "" {
 		b.requests[requestOf(op)] = true
@@ -231,6 +234,17 @@ func (b *simpleBatch) isNew(op *longrun.Operation) bool {
 	return err == nil && !found
 }
 
+// fits reports whether the tables take an operation that is not hidden and has no
+// key. What they would refuse must never be in the redo log, where everything
+// else would wait behind it: as a transaction, it is refused alone.
+func fits(op *longrun.Operation) bool {
+	return !op.Hidden && op.State >= longrun.Pending && op.State <= longrun.Cancelled &&
+		(op.State == longrun.Pending) == !op.ReadyTime.IsZero() &&
+		op.State.Done() == !op.ExpireTime.IsZero() &&
+		(op.State == longrun.Succeeded) == (op.Response != nil) &&
+		(op.State == longrun.Failed || op.State == longrun.Cancelled) == (op.Error != nil)
+}
+
 // simply changes a record that is in memory and has neither steps nor a key.
 func (u *updateChange) simply(b *simpleBatch) bool {
 	if u.c.Step != nil {
@@ -254,7 +268,7 @@ func (u *updateChange) simply(b *simpleBatch) bool {
 		return true
 	}
 	op := next.op
-	if op.Hidden || op.RequestID != cur.op.RequestID || !sameCold(cur.op, op) || !isSame(cur.op, op) ||
+	if !fits(op) || op.RequestID != cur.op.RequestID || !sameCold(cur.op, op) || !isSame(cur.op, op) ||
 		len(op.Response.GetValue())+len(op.Metadata.GetValue()) > maxSimple {
 		return false
 	}

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/longrun-dev/longrun"
+	"google.golang.org/grpc/codes"
 )
 
 // crashWith opens what a crash leaves of the tables of one store and the redo log
@@ -76,4 +78,35 @@ func TestSimple_FailedCommitIsWrittenOver(t *testing.T) {
 	if bytes.Equal(before, after) {
 		t.Error("the log of the tables is as the COMMIT that has failed has left it")
 	}
+}
+
+// A change that the tables refuse is refused alone, and nothing waits behind it.
+func TestSimple_RefusedByTables(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "x.db")
+	s := openTest(t, file, Options{})
+	session := openSession(t, s, "process")
+	for name, change := range map[string]func(op *longrun.Operation, now time.Time){
+		"no response":     func(op *longrun.Operation, now time.Time) { op.State, op.ExpireTime = longrun.Succeeded, now },
+		"no error":        func(op *longrun.Operation, now time.Time) { op.State, op.ExpireTime = longrun.Failed, now },
+		"kept for ever":   func(op *longrun.Operation, now time.Time) { op.State, op.Response = longrun.Succeeded, anyOf(1) },
+		"ready and runs":  func(op *longrun.Operation, now time.Time) { op.ReadyTime = now },
+		"waits for none":  func(op *longrun.Operation, now time.Time) { op.State = longrun.Pending },
+		"no state at all": func(op *longrun.Operation, now time.Time) { op.State = 0 },
+		"unknown state":   func(op *longrun.Operation, now time.Time) { op.State = 6 },
+	} {
+		op := create(t, s, claimed(session))
+		_, err := s.Update(t.Context(), longrun.Change{ID: op.ID, Apply: func(op *longrun.Operation, now time.Time) (*longrun.Operation, error) {
+			change(op, now)
+			next := *op
+			return &next, nil
+		}})
+		wantCode(t, name, err, codes.Internal)
+		wantSame(t, name, get(t, s, op.ID), op)
+		if err := s.settle(t.Context()); err != nil {
+			t.Fatalf("%s: what is fresh cannot be stored: %v", name, err)
+		}
+	}
+	closeTest(t, s)
+	openTest(t, file, Options{})
 }
