@@ -173,6 +173,13 @@ func (w *writer) storeAll() error {
 	return w.mendRedo()
 }
 
+// storeLast is storeAll when the writer has ended.
+func (s *Store) storeLast() error {
+	s.checkpoints.writing.Lock()
+	defer s.checkpoints.writing.Unlock()
+	return s.writer.storeAll()
+}
+
 // storeFresh stores what is frozen. It reports whether that had been frozen
 // before, by an attempt that has failed, so that there may be more.
 func (w *writer) storeFresh() (again bool, err error) {
