@@ -267,7 +267,7 @@ func (w *writer) storeEntries(f *fresh) error {
 	return w.wrote(w.c.exec(sqlApplied, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, f.seq) }))
 }
 
-// mendRedo takes the redo log into use again after one of its flushes has failed.
+// mendRedo takes the redo log into use again after it has failed.
 // Nothing is fresh. The frame of which nobody knows is passed over for ever.
 func (w *writer) mendRedo() error {
 	redo := w.s.redo

@@ -151,3 +151,22 @@ func TestSimple_NotFlushedAndClosed(t *testing.T) {
 	wantSound(t, twin)
 	openTest(t, twin, Options{})
 }
+
+// A write that has failed may have reached the disk all the same: the frame is
+// passed over, as the batch went another way.
+func TestSimple_WriteHasHappened(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+	f := makeFaulty(s.redo)
+	create(t, s, newOp())
+	f.late = errBroken
+	op := create(t, s, newOp())
+	f.late = nil
+	twin := copyAsIs(t, s)
+	wantSound(t, twin)
+	wantSame(t, "after a crash", get(t, openTest(t, twin, Options{}), op.ID), op)
+	create(t, s, newOp())
+	twin = copyAsIs(t, s)
+	wantSound(t, twin)
+	openTest(t, twin, Options{})
+}
