@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -110,7 +109,7 @@ func (f *flusher) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-f.done:
-		return errors.New("the store is closed")
+		return errClosed
 	}
 }
 
