@@ -107,12 +107,12 @@ func (c *cache) isFresh(op *longrun.Operation) bool {
 
 // stored returns the record that the database has under id, as get does; nil and
 // true mean that it has none.
-func (c *cache) stored(id longrun.ID) (r *record, known bool) {
+func (c *cache) stored(id longrun.ID) (r *record, turn int, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.freshLocked(id); e != nil {
-		return e.before, true
+		return e.before, c.turn, true
 	}
 	r = c.getLocked(id)
-	return r, r != nil
+	return r, c.turn, r != nil
 }

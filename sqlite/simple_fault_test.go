@@ -6,12 +6,15 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/storetest"
 	"google.golang.org/grpc/codes"
+	"zombiezen.com/go/sqlite"
 )
 
 // crashWith opens what a crash leaves of the tables of one store and the redo log
@@ -169,4 +172,75 @@ func TestSimple_WriteHasHappened(t *testing.T) {
 	twin = copyAsIs(t, s)
 	wantSound(t, twin)
 	openTest(t, twin, Options{})
+}
+
+// breakStatement lets the writer run another statement in the place of one of its
+// own. In that, test_hook() calls f.
+func breakStatement(t *testing.T, s *Store, query, instead string, f func() error) (mend func()) {
+	t.Helper()
+	s.checkpoints.writing.Lock() // no transaction is open
+	defer s.checkpoints.writing.Unlock()
+	c := s.writer.c
+	err := c.CreateFunction("test_hook", &sqlite.FunctionImpl{AllowIndirect: true,
+		Scalar: func(sqlite.Context, []sqlite.Value) (sqlite.Value, error) { return sqlite.IntegerValue(1), f() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := c.PrepareTransient(instead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sound, err := c.prep(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.stmts[query] = other
+	return func() {
+		s.checkpoints.writing.Lock()
+		defer s.checkpoints.writing.Unlock()
+		c.stmts[query] = sound
+		other.Finalize()
+	}
+}
+
+// CON-01: a record that is read while the tables get what is fresh does not hide
+// what became of it meanwhile.
+func TestSimple_ChangedWhileFloorGoesUp(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{Now: clock.Now, CacheBytes: 40_000})
+	op := create(t, s, claimed(openSession(t, s, "process")))
+	for range 50 {
+		create(t, s, newOp()) // the cache forgets op
+	}
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, _ := s.cache.get(op.ID); r != nil {
+		t.Fatal("the operation is in memory still")
+	}
+	var reported *longrun.Operation
+	var change sync.Once
+	mend := breakStatement(t, s, sqlByID, sqlByID+" AND test_hook()", func() (err error) {
+		change.Do(func() {
+			get(t, s, op.ID) // and so it is in memory again
+			reported = update(t, s, op.ID, func(op *longrun.Operation, now time.Time) (*longrun.Operation, error) {
+				return op.Report(op.Claim, anyOf(10), now)
+			})
+		})
+		return nil
+	})
+	clock.Advance(time.Minute)
+	create(t, s, newOp())
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mend()
+	if reported == nil {
+		t.Fatal("the operation was not read")
+	}
+	wantSame(t, "Get after it was stored", get(t, s, op.ID), reported)
 }
