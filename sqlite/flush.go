@@ -193,6 +193,7 @@ func (w *writer) storeFresh() (again bool, err error) {
 		}
 		w.unsure = false
 		if applied >= f.seq {
+			w.floor.publish(f.puts())
 			w.s.cache.thaw()
 			return true, nil
 		}

@@ -41,6 +41,15 @@ const (
 
 func (f *fresh) isFull() bool { return len(f.order) >= maxFresh || f.bytes >= maxFreshBytes }
 
+// puts returns what f changes in the database.
+func (f *fresh) puts() []put {
+	puts := make([]put, len(f.order))
+	for i, e := range f.order {
+		puts[i] = put{id: e.now.op.ID, old: e.before, next: e.now}
+	}
+	return puts
+}
+
 func (c *cache) freshLocked(id longrun.ID) *freshEntry {
 	if e := c.fresh.entries[id]; e != nil {
 		return e

@@ -244,3 +244,34 @@ func TestSimple_ChangedWhileFloorGoesUp(t *testing.T) {
 	}
 	wantSame(t, "Get after it was stored", get(t, s, op.ID), reported)
 }
+
+// CON-02: where the COMMIT of what was fresh has happened and failed all the same,
+// what runs is in the index of sessions later, as ever.
+func TestSimple_CommitHasHappened(t *testing.T) {
+	t.Parallel()
+	clock := storetest.NewClock()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{Now: clock.Now})
+	session := openSession(t, s, "process")
+	mend := breakStatement(t, s, sqlCommit, "SELECT abs(-9223372036854775807 - test_hook())", func() error {
+		return s.writer.c.once(sqlCommit, nil)
+	})
+	op := create(t, s, claimed(session))
+	if err := s.settle(t.Context()); err == nil {
+		t.Error("settle = nil, want that COMMIT has failed")
+	}
+	if state := stored(t, s, op.ID); state != longrun.Running {
+		t.Fatalf("state in the database = %v, want Running", state)
+	}
+	mend()
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	clock.Advance(time.Minute)
+	wantSame(t, "same id", create(t, s, op), op)
+	create(t, s, newOp())
+	wantSound(t, copyAsIs(t, s))
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, copyAsIs(t, s))
+}
