@@ -73,7 +73,7 @@ func (c *cache) publishLogged(puts []put) {
 			}
 		}
 		e.now = p.next
-		f.bytes += p.next.size
+		f.bytes += p.next.size + len(p.cold.packed) + len(p.cold.request)
 		c.putLocked(p.id, p.next)
 	}
 }

@@ -140,9 +140,9 @@ func (b *simpleBatch) commit() (err error) {
 		if b.frame, err = appendEntry(b.frame, p.next, whole); err != nil {
 			return err
 		}
-	}
-	if len(b.frame) > maxFrame {
-		return errors.New("batch is too large")
+		if len(b.frame) > maxFrame {
+			return errors.New("batch is too large")
+		}
 	}
 	redo := b.s.redo
 	redo.mu.Lock()
