@@ -206,6 +206,7 @@ func openRedoFile(name string) (redoFile, error) {
 	return diskFile{f}, nil
 }
 
+// isBroken reports whether a frame is in doubt.
 func (l *redo) isBroken() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
