@@ -83,6 +83,8 @@ func readError(verb string, err error) error {
 		return closedError(verb)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &longrun.Error{Code: longrun.CodeOf(err), Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
+	case sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull:
+		return unavailable(verb, outageMsg(err), err) // of what had to be written first
 	case sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt:
 		return &longrun.Error{Code: codes.Canceled, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
 	}

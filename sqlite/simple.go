@@ -105,10 +105,15 @@ func (w *writer) commitSimply(batch []change) bool {
 		return true
 	default:
 		b.newest = newest
-		w.s.log.Warn("redo log", "err", err)
+		if err != errTooLarge {
+			w.s.log.Warn("redo log", "err", err)
+		}
 		return false
 	}
 }
+
+// errTooLarge says that a batch is too large for a frame, and is to be a transaction.
+var errTooLarge = errors.New("batch is too large")
 
 func (b *simpleBatch) reset() {
 	clear(b.puts)
@@ -141,7 +146,7 @@ func (b *simpleBatch) commit() (err error) {
 			return err
 		}
 		if len(b.frame) > maxFrame {
-			return errors.New("batch is too large")
+			return errTooLarge
 		}
 	}
 	redo := b.s.redo
