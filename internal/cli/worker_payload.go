@@ -28,13 +28,13 @@ const (
 // requestJSON is a request as its command reads it: one line of ProtoJSON. A Struct
 // is the object that it stands for; anything else names its type. What has no form in
 // JSON is {"@type": ..., "value": base64 of its bytes}, and no request is {}.
-func requestJSON(a *anypb.Any) ([]byte, error) {
+func requestJSON(a *anypb.Any, types resolver) ([]byte, error) {
 	if a.GetTypeUrl() == "" && len(a.GetValue()) == 0 {
 		return []byte("{}\n"), nil
 	}
 	raw, err := structJSON(a)
 	if raw == nil && err == nil {
-		raw, err = toJSON(a)
+		raw, err = toJSONBy(a, types)
 	}
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -58,7 +59,7 @@ func payloads(t testing.TB) map[string]*anypb.Any {
 func TestPayloads_BothWays(t *testing.T) {
 	t.Parallel()
 	for text, a := range payloads(t) {
-		got, err := requestJSON(a)
+		got, err := requestJSON(a, protoregistry.GlobalTypes)
 		if err != nil || string(got) != text+"\n" {
 			t.Errorf("requestJSON = %q, %v; want %q", got, err, text)
 		}
@@ -87,7 +88,7 @@ func TestRequestJSON_Formless(t *testing.T) {
 		{packed(t, nan), `{"@type":"type.googleapis.com/google.protobuf.Struct#invalid","value":"`},
 		{&anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.Duration", Value: []byte{0xff}}, `{"@type":"type.googleapis.com/google.protobuf.Duration#invalid","value":"/w=="}`},
 	} {
-		got, err := requestJSON(tt.a)
+		got, err := requestJSON(tt.a, protoregistry.GlobalTypes)
 		if err != nil || !strings.Contains(string(got), tt.want) || bytes.Count(got, []byte("\n")) != 1 || !json.Valid(got) {
 			t.Errorf("requestJSON(%v) = %q, %v; want one line of JSON with %s", tt.a, got, err, tt.want)
 		}
@@ -176,7 +177,7 @@ func FuzzResponseOf(f *testing.F) {
 		if a.GetTypeUrl() == "" || proto.Size(a) > maxResponseBytes {
 			t.Fatalf("responseOf(%q) = %v", out, a)
 		}
-		again, err := requestJSON(a)
+		again, err := requestJSON(a, protoregistry.GlobalTypes)
 		if err != nil || !json.Valid(again) {
 			t.Fatalf("requestJSON(%v) = %q, %v", a, again, err)
 		}

@@ -71,7 +71,7 @@ func (h *handling) work() result {
 	if !h.awaitTrust() {
 		return result{word: "is given back"}
 	}
-	in, err := requestJSON(h.op.GetRequest())
+	in, err := requestJSON(h.op.GetRequest(), h.sh.w.c.learnt)
 	if err != nil {
 		return failed(statusOf(codes.Internal, "INVALID_REQUEST", "the request cannot be shown as JSON: "+plainJSONError(err), 0))
 	}
