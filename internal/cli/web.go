@@ -55,7 +55,7 @@ var _ connection = (*web)(nil)
 // newWeb prepares to speak to a server. It does not connect.
 func newWeb(addr string) *web {
 	tr := &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            dialWeb,
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    pingTimeout,

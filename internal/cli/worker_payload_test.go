@@ -63,7 +63,7 @@ func TestPayloads_BothWays(t *testing.T) {
 		if err != nil || string(got) != text+"\n" {
 			t.Errorf("requestJSON = %q, %v; want %q", got, err, text)
 		}
-		back, err := responseOf([]byte(text))
+		back, err := responseOf([]byte(text), nil)
 		if err != nil {
 			t.Errorf("responseOf(%s): %v", text, err)
 			continue
@@ -99,7 +99,7 @@ func TestRequestJSON_Formless(t *testing.T) {
 func TestResponseOf_Nothing(t *testing.T) {
 	t.Parallel()
 	for _, out := range []string{"", "\n", " \t\r\n"} {
-		a, err := responseOf([]byte(out))
+		a, err := responseOf([]byte(out), nil)
 		if err != nil || !a.MessageIs(&emptypb.Empty{}) {
 			t.Errorf("responseOf(%q) = %v, %v; want Empty", out, a, err)
 		}
@@ -129,7 +129,7 @@ func TestResponseOf_Garbage(t *testing.T) {
 		{`{"@type": "type.googleapis.com/longrun.v1.Progress", "title": "x"}`, "is not a type.googleapis.com/longrun.v1.Progress: "},
 		{`{"@type": "type.googleapis.com/google.protobuf.Duration", "value": "soon"}`, "is not a type.googleapis.com/google.protobuf.Duration: "},
 	} {
-		a, err := responseOf([]byte(tt.out))
+		a, err := responseOf([]byte(tt.out), nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("responseOf(%q) = %v, %v; want an error with %q", tt.out, a, err, tt.want)
 		}
@@ -150,10 +150,10 @@ func TestResponseOf_Size(t *testing.T) {
 	for proto.Size(packed(t, wrapperspb.Bytes(make([]byte, n)))) < maxResponseBytes {
 		n++
 	}
-	if a, err := responseOf(of(n)); err != nil || proto.Size(a) != maxResponseBytes {
+	if a, err := responseOf(of(n), nil); err != nil || proto.Size(a) != maxResponseBytes {
 		t.Errorf("a response of 3 MiB: %d bytes, %v", proto.Size(a), err)
 	}
-	if _, err := responseOf(of(n + 1)); !errors.Is(err, errTooLarge) {
+	if _, err := responseOf(of(n+1), nil); !errors.Is(err, errTooLarge) {
 		t.Errorf("a response of 3 MiB and a byte: %v, want %v", err, errTooLarge)
 	}
 }
@@ -167,7 +167,7 @@ func FuzzResponseOf(f *testing.F) {
 	f.Add([]byte(`{"@type": "type.googleapis.com/google.protobuf.Any", "value": {"@type": "x/google.protobuf.Empty", "value": {}}}`))
 	f.Add([]byte(`{"a": `))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		a, err := responseOf(out)
+		a, err := responseOf(out, nil)
 		if err != nil {
 			if a != nil || err.Error() == "" {
 				t.Errorf("responseOf(%q) = %v, %v", out, a, err)
@@ -181,7 +181,7 @@ func FuzzResponseOf(f *testing.F) {
 		if err != nil || !json.Valid(again) {
 			t.Fatalf("requestJSON(%v) = %q, %v", a, again, err)
 		}
-		if _, err := responseOf(again); err != nil && !strings.Contains(string(again), invalidMark) {
+		if _, err := responseOf(again, nil); err != nil && !strings.Contains(string(again), invalidMark) {
 			t.Errorf("responseOf(%q), which requestJSON has made: %v", again, err)
 		}
 	})

@@ -88,6 +88,7 @@ func (h *handling) work() result {
 		return result{fail: statusOf(codes.Unavailable, reasonCommandFailed, "the command cannot be started: "+err.Error(), startStatus(err)),
 			word: "is run again: the command cannot be started: " + err.Error()}
 	}
+	end.learnt = w.c.learnt
 	r := end.result(h.why())
 	r.word += ", in " + took(end.took)
 	return r
