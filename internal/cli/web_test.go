@@ -368,9 +368,9 @@ func TestWeb_Deadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := bufconn.Listen(1 << 20)
-		var heard string
+		heard := make(chan string, 1)
 		s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-			heard = r.Header.Get("X-Server-Timeout")
+			heard <- r.Header.Get("X-Server-Timeout")
 			<-r.Context().Done()
 		})}
 		served := make(chan struct{})
@@ -382,13 +382,15 @@ func TestWeb_Deadline(t *testing.T) {
 		c := newClient("http://bubble", &web{addr: "http://bubble", learnt: new(jsonTypes), trip: tr, close: tr.CloseIdleConnections}, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 		defer cancel()
-		if err := get("operations/x")(ctx, c); status.Code(err) != codes.DeadlineExceeded || heard != "1.500" {
-			t.Errorf("error = %v, X-Server-Timeout = %q; want DEADLINE_EXCEEDED, 1.500", err, heard)
+		err := get("operations/x")(ctx, c)
+		if timeout := <-heard; status.Code(err) != codes.DeadlineExceeded || timeout != "1.500" {
+			t.Errorf("error = %v, X-Server-Timeout = %q; want DEADLINE_EXCEEDED, 1.500", err, timeout)
 		}
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
-		if err := get("operations/x")(ctx, c); status.Code(err) != codes.Canceled || heard != "" || !ctxEnded(err) {
-			t.Errorf("error = %v, X-Server-Timeout = %q; want CANCELLED, none", err, heard)
+		err = get("operations/x")(ctx, c)
+		if timeout := <-heard; status.Code(err) != codes.Canceled || timeout != "" || !ctxEnded(err) {
+			t.Errorf("error = %v, X-Server-Timeout = %q; want CANCELLED, none", err, timeout)
 		}
 		c.close()
 		s.Close()
