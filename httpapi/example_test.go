@@ -80,3 +80,18 @@ http:
 	// delete is off: true
 	// service config: line 3: http.rules[0]: path "v1/x": column 1: a path begins with a slash
 }
+
+// A client that has the proto files knows the paths.
+func ExampleDefaultRoutes() {
+	file := longrunningpb.File_google_longrunning_operations_proto
+	routes, err := httpapi.DefaultRoutes(file.Services().ByName("Operations").Methods().ByName("CancelOperation"))
+	if err != nil {
+		fmt.Println(err)
+	}
+	for _, r := range routes {
+		fmt.Printf("%s %s body %q\n", r.HTTPMethod, r.Path, r.Body)
+	}
+	// Output:
+	// POST /v1/{name=operations/**}:cancel body "*"
+	// POST /v1/{name=**/operations/*}:cancel body "*"
+}

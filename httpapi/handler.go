@@ -235,12 +235,18 @@ type Route struct {
 func (h *Handler) Routes() []Route {
 	routes := make([]Route, len(h.routes))
 	for i, b := range h.routes {
-		routes[i] = Route{HTTPMethod: b.httpMethod, Path: b.template.text, Body: b.body, Query: b.takesQuery(), Method: b.desc}
-		if b.response != nil {
-			routes[i].ResponseBody = b.response.JSONName()
-		}
+		routes[i] = b.route()
 	}
 	return routes
+}
+
+// route is the binding as others see it.
+func (b *binding) route() Route {
+	r := Route{HTTPMethod: b.httpMethod, Path: b.template.text, Body: b.body, Query: b.takesQuery(), Method: b.desc}
+	if b.response != nil {
+		r.ResponseBody = b.response.JSONName()
+	}
+	return r
 }
 
 // chainUnary makes one interceptor of many, nil of none.

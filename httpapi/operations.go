@@ -46,6 +46,25 @@ func (h *Handler) rules(md protoreflect.MethodDescriptor) []*annotations.HttpRul
 	return append(rules, anyParent[md.FullName()]...)
 }
 
+// DefaultRoutes returns the routes that a method has where no service configuration
+// says otherwise, in the order of its rules: what a client needs who knows the proto
+// files and nothing of the server. A method without a rule has none. The error says
+// what is wrong with a rule.
+func DefaultRoutes(md protoreflect.MethodDescriptor) ([]Route, error) {
+	var routes []Route
+	m := &method{desc: md}
+	for _, rule := range new(Handler).rules(md) {
+		list, err := m.bindings(rule)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range list {
+			routes = append(routes, b.route())
+		}
+	}
+	return routes, nil
+}
+
 // bareWait is how Google's Go client sends WaitOperation, for which it knows no path:
 // GET /?name=...&timeout=... (WAI-20).
 func (h *Handler) bareWait(m *method) (*binding, error) {

@@ -58,6 +58,9 @@ func (a *app) backup(cmd *cobra.Command, store, file string, replace server.Swit
 			return err
 		}
 		defer c.close()
+		if isWeb(c.addr) {
+			return usageProblem("longrun backup speaks gRPC alone: a copy has no form in HTTP", "name the gRPC address: --server "+server.DefaultGRPC)
+		}
 		err = server.BackupServer(ctx, c.conn, file, o)
 		if _, ok := errors.AsType[*server.Problem](err); !ok {
 			err = c.explain(err, "backup", "")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -34,19 +35,26 @@ const (
 	pingTimeout = 10 * time.Second // and given up after that
 )
 
+// connection is what a client speaks through: a grpc.ClientConn, or a web.
+type connection interface {
+	grpc.ClientConnInterface
+	io.Closer
+}
+
 // client speaks to one server.
 type client struct {
-	addr  string
-	conn  *grpc.ClientConn
-	ops   longrunningpb.OperationsClient
-	types *types
+	addr   string // a host and a port, or a URL
+	conn   connection
+	ops    longrunningpb.OperationsClient
+	types  *types
+	learnt *jsonTypes // what JSON has told of types; nil where there is none, over gRPC
 
 	listens func(addr string) bool // whether anything does
 }
 
 // serverFlag adds --server to a command.
 func serverFlag(cmd *cobra.Command) {
-	cmd.Flags().String("server", "", fmt.Sprintf("address of the server (default %s)", server.DefaultGRPC))
+	cmd.Flags().String("server", "", fmt.Sprintf("address of the server, HOST:PORT or http://HOST:PORT (default %s)", server.DefaultGRPC))
 }
 
 // dial prepares to speak to the server that the flags, the environment or the
@@ -60,6 +68,10 @@ func (a *app) dial(cmd *cobra.Command) (*client, error) {
 	if err := checkAddress(addr); err != nil {
 		return nil, err
 	}
+	if isWeb(addr) {
+		w := newWeb(addr)
+		return newClient(w.addr, w, w.learnt), nil
+	}
 	conn, err := grpc.NewClient("dns:///"+addr,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		// A network that has swallowed a connection without a word would else be
@@ -72,10 +84,19 @@ func (a *app) dial(cmd *cobra.Command) (*client, error) {
 	if err != nil {
 		return nil, usageProblem(fmt.Sprintf("%q is not the address of a server", addr), "an address is a host and a port, such as "+server.DefaultGRPC)
 	}
-	return &client{addr: addr, conn: conn, ops: longrunningpb.NewOperationsClient(conn), types: newTypes(conn), listens: listens}, nil
+	return newClient(addr, conn, nil), nil
+}
+
+func newClient(addr string, conn connection, learnt *jsonTypes) *client {
+	c := &client{addr: addr, conn: conn, ops: longrunningpb.NewOperationsClient(conn), types: newTypes(conn), learnt: learnt, listens: listens}
+	c.types.learnt = learnt
+	return c
 }
 
 func checkAddress(addr string) error {
+	if isWeb(addr) {
+		return checkURL(addr)
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err == nil && host != "" && port != "" && !strings.ContainsAny(addr, "/ ") {
 		return nil
@@ -166,9 +187,9 @@ func (c *client) explain(err error, verb, name string) error {
 	case st.Code() == codes.InvalidArgument && name != "":
 		return &problem{msg: fmt.Sprintf("%q is not the name of an operation: %s", name, violation(st)), hint: c.nameHint(verb, name), exit: exitUsage}
 	case st.Code() == codes.InvalidArgument && reasonOf(err) != "":
-		return &problem{msg: violation(st), hint: fieldHint(st, verb), exit: exitUsage}
+		return &problem{msg: violation(st), hint: cmp.Or(bodyHints[reasonOf(err)], fieldHint(st, verb)), exit: exitUsage}
 	case st.Code() == codes.Unimplemented && reasonOf(err) == "":
-		return &problem{msg: fmt.Sprintf("%s is no longrun server: it does not know the call", c.addr), hint: notOurs}
+		return &problem{msg: fmt.Sprintf("%s is no longrun server: it does not know the call", c.addr), hint: c.notOurs()}
 	case st.Code() == codes.DeadlineExceeded && reasonOf(err) == "":
 		return &problem{msg: fmt.Sprintf("the server at %s has not answered within %v", c.addr, callTimeout)}
 	}
@@ -177,12 +198,34 @@ func (c *client) explain(err error, verb, name string) error {
 
 const notOurs = "is it the gRPC address of a longrun server? name another with --server"
 
+func (c *client) notOurs() string {
+	if isWeb(c.addr) {
+		return notOurWeb
+	}
+	return notOurs
+}
+
 // reasonHints says what to do about errors that the server has named.
 var reasonHints = map[string]string{
 	"OVERLOADED":  "the server has more to do than it can; try again in a moment",
 	"UNAVAILABLE": "the server is there and cannot use its store now; its log says why",
 	"INTERNAL":    "the server's log says why, under that id",
+
+	"HOST_NOT_ALLOWED":        "whoever runs the server can allow the name: longrun serve --allow-host NAME",
+	"UNKNOWN_PATH":            otherPaths,
+	"HTTP_METHOD_NOT_ALLOWED": otherPaths,
+	reasonProxy:               "what is before the server says that it is away, or that there is no room; try again in a moment",
 }
+
+const otherPaths = "its service configuration has the call under another path, or not at all; its gRPC address knows all calls"
+
+// bodyHints says the same of requests whose JSON the server does not take.
+var bodyHints = map[string]string{
+	"UNKNOWN_FIELD": unknownToServer,
+	"INVALID_BODY":  unknownToServer,
+}
+
+const unknownToServer = "the server reads the JSON: it may not know the type, or not as it is written here"
 
 // fieldHint names the flag that a field of a request comes from.
 func fieldHint(st *status.Status, verb string) string {
@@ -226,18 +269,15 @@ func violation(st *status.Status) string {
 
 // noServer says that nobody answers at the address.
 func (c *client) noServer(st *status.Status) error {
-	if c.listens(c.addr) {
-		return &problem{msg: fmt.Sprintf("something listens at %s, and does not answer as a server does: %s", c.addr, st.Message()), hint: notOurs}
+	if c.listens(hostPort(c.addr)) {
+		return &problem{msg: fmt.Sprintf("something listens at %s, and does not answer as a server does: %s", c.addr, st.Message()), hint: c.notOurs()}
 	}
 	p := &problem{msg: fmt.Sprintf("no server at %s", c.addr), hint: "name another with --server or " + serverEnv}
 	if !strings.Contains(st.Message(), "refused") {
 		p.msg += ": " + st.Message()
 	}
-	switch {
-	case c.addr == server.DefaultGRPC:
-		p.hint = "start one with: longrun serve"
-	case server.CheckLoopback(context.Background(), c.addr) == nil && pasteable(c.addr):
-		p.hint = "start one with: longrun serve --grpc " + c.addr
+	if hint := beginHint(c.addr); hint != "" {
+		p.hint = hint
 	}
 	return p
 }

@@ -67,6 +67,13 @@ func TestExplain(t *testing.T) {
 			"127.0.0.1:80 is no longrun server: it does not know the call", notOurs, 0},
 		{"no answer", status.Error(codes.DeadlineExceeded, "context deadline exceeded"), "127.0.0.1:9151", "list", "",
 			"the server at 127.0.0.1:9151 has not answered within 30s", "", 0},
+		{"no server, over HTTP on another port", status.Error(codes.Unavailable, "connection refused"), "http://127.0.0.1:81", "list", "",
+			"no server at http://127.0.0.1:81", "start one with: longrun serve --http 127.0.0.1:81", 0},
+		{"no server, over TLS", status.Error(codes.Unavailable, "connection refused"), "https://127.0.0.1:81", "list", "",
+			"no server at https://127.0.0.1:81", "name another with --server or LONGRUN_SERVER", 0},
+		{"no server behind a proxy", fault(t, codes.Unavailable, reasonProxy, "http://x answers 502 Bad Gateway"), "http://x", "list", "",
+			"http://x answers 502 Bad Gateway", "what is before the server says that it is away, or that there is no room; try again in a moment", 0},
+		{"a body that the server does not take", fault(t, codes.InvalidArgument, "UNKNOWN_FIELD", "body: x"), "http://x", "start", "", "body: x", unknownToServer, 2},
 		{"anything else", fault(t, codes.Internal, "INTERNAL", "internal error ABC"), "127.0.0.1:9151", "list", "", "internal error ABC", "the server's log says why, under that id", 0},
 		{"without a message", status.Error(codes.Internal, ""), "127.0.0.1:9151", "list", "", "Internal", "", 0},
 	} {
@@ -86,6 +93,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+const webHint = "over HTTP it is a URL, such as http://127.0.0.1:8151"
+
 func TestCheckAddress(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ addr, hint string }{
@@ -94,7 +103,18 @@ func TestCheckAddress(t *testing.T) {
 		{"longrun.example:443", ""},
 		{"127.0.0.1", "name its port: --server 127.0.0.1:9151"},
 		{"longrun.example", "name its port: --server longrun.example:9151"},
-		{"http://127.0.0.1:9151", "an address is a host and a port, such as 127.0.0.1:9151"},
+		{"http://127.0.0.1:8151", ""},
+		{"https://longrun.example", ""},
+		{"https://longrun.example/below/it/", ""},
+		{"http://[::1]:8151", ""},
+		{"ftp://127.0.0.1:8151", webHint},
+		{"http://", webHint},
+		{"http://:8151", webHint},
+		{"http://127.0.0.1:", webHint},
+		{"http://127.0.0.1:x", webHint},
+		{"http://user:secret@127.0.0.1:8151", webHint},
+		{"http://127.0.0.1:8151?x=1", webHint},
+		{"http://127.0.0.1:8151#x", webHint},
 		{":9151", "an address is a host and a port, such as 127.0.0.1:9151"},
 		{"127.0.0.1:", "an address is a host and a port, such as 127.0.0.1:9151"},
 		{"a b:1", "an address is a host and a port, such as 127.0.0.1:9151"},
@@ -113,8 +133,15 @@ func TestCheckAddress(t *testing.T) {
 func FuzzCheckAddress(f *testing.F) {
 	f.Add("127.0.0.1:9151")
 	f.Add("dns:///x")
+	f.Add("http://127.0.0.1:8151/x")
 	f.Fuzz(func(t *testing.T, addr string) {
 		if checkAddress(addr) != nil {
+			return
+		}
+		if isWeb(addr) {
+			if host, _, err := net.SplitHostPort(hostPort(addr)); err != nil || host == "" || strings.ContainsAny(addr, "@?# ") {
+				t.Errorf("%q was taken, of which the host is %q", addr, host)
+			}
 			return
 		}
 		if host, port, err := net.SplitHostPort(addr); err != nil || host == "" || port == "" || strings.Contains(addr, "/") {

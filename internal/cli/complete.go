@@ -71,6 +71,7 @@ func (a *app) complete(root *cobra.Command) {
 		"on-conflict": fixed(policies...),
 		"log-format":  fixed(logText, logJSON),
 		"log-level":   fixed("debug", "info", "warn", "error"),
+		"filter":      fixed(filterStarts...),
 		"method":      a.seen(func(v view) string { return v.method }),
 		"parent":      a.seen(func(v view) string { return parentOf(v.name) }),
 	}

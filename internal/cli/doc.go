@@ -38,6 +38,18 @@
 // Completion asks the server for the names of operations. It waits for a second at
 // most, and says nothing when anything is wrong.
 //
+// # HTTP
+//
+// A server whose address is a URL is asked over HTTP/JSON, by every command but backup:
+//
+//	longrun list --server http://127.0.0.1:8151
+//
+// Commands do not know the difference: they call a connection, which is a
+// grpc.ClientConn or a web. A web finds a method's path by the google.api.http rules of
+// the linked descriptors, and turns the error envelope back into a Status. There is no
+// reflection, so payloads of types that are not linked in are kept as the JSON that the
+// server has written (jsonTypes). As for gRPC, the proxy of the environment is used.
+//
 // # Exit status
 //
 //	0    it worked; of wait: the operation has succeeded
@@ -61,8 +73,8 @@
 //
 // # Limits
 //
-// There is no authentication yet: the server is spoken to in the clear, and by
-// default it is on this machine.
+// There is no authentication yet: the server is spoken to in the clear, unless its
+// address is an https URL, and by default it is on this machine.
 //
 // run needs an operating system with process groups. Its command is in a group of
 // its own, which is never in the terminal's foreground, so that Ctrl-C reaches us and

@@ -22,6 +22,7 @@ func (a *app) listCmd() *cobra.Command {
 		Short: "List operations, newest first",
 		Example: `  longrun list
   longrun list --parent projects/p/locations/l --limit 20
+  longrun list --filter 'done=false AND metadata.labels.team=blue'
   longrun list -o name | xargs longrun get -o json`,
 		Args:                  exactly(0, "no arguments"),
 		DisableFlagsInUseLine: true,
@@ -36,6 +37,7 @@ func (a *app) listCmd() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&l.parent, "parent", "-", `whose operations to list; "-" is any segment, alone any parent`)
+	cmd.Flags().StringVar(&l.filter, "filter", "", "which operations to list, such as metadata.state=RUNNING; the language is AIP-160's")
 	cmd.Flags().IntVar(&l.limit, "limit", defaultLimit, "how many to list; 0 for all")
 	cmd.Flags().IntVar(&l.pageSize, "page-size", 0, "how many to fetch at a time; 0 lets the server choose")
 	cmd.Flags().StringVar(&l.token, "page-token", "", "go on where an earlier list has stopped, with the token that it gave")
@@ -48,6 +50,7 @@ func (a *app) listCmd() *cobra.Command {
 type lister struct {
 	c               *client
 	parent          string
+	filter          string
 	token           string
 	limit, pageSize int
 }
@@ -63,7 +66,7 @@ func (a *app) list(cmd *cobra.Command, l lister) error {
 	defer l.c.close()
 	ops, next, err := l.fetch(cmd.Context())
 	if err != nil {
-		return l.c.explain(err, "list", "")
+		return cmp.Or(explainFilter(err, l.filter), l.c.explain(err, "list", ""))
 	}
 	if form == asJSON {
 		err = a.printJSON(cmd.Context(), l.c, &longrunningpb.ListOperationsResponse{Operations: ops, NextPageToken: next})
@@ -88,14 +91,22 @@ func (l lister) goOn(form, next string) string {
 	if form != asTable {
 		words = append(words, "-o", form)
 	}
-	return cmp.Or(l.c.line(append(words, "--page-token", next)...), "--page-token "+next)
+	line := l.c.line(append(words, "--page-token", next)...)
+	if l.filter != "" && line != "" {
+		quoted := shellQuoted(l.filter)
+		if quoted == "" {
+			return "the same --filter, and --page-token " + next // a token belongs to its filter
+		}
+		line += " --filter " + quoted
+	}
+	return cmp.Or(line, "--page-token "+next)
 }
 
 // fetch returns up to limit operations, and a page token if there are more.
 func (l lister) fetch(ctx context.Context) (ops []*longrunningpb.Operation, next string, err error) {
 	next = l.token
 	for {
-		req := &longrunningpb.ListOperationsRequest{Name: l.parent, PageSize: int32(l.pageSize), PageToken: next}
+		req := &longrunningpb.ListOperationsRequest{Name: l.parent, Filter: l.filter, PageSize: int32(l.pageSize), PageToken: next}
 		if left := l.limit - len(ops); l.limit > 0 && (l.pageSize == 0 || left < l.pageSize) {
 			req.PageSize = int32(min(left, maxPage))
 		}

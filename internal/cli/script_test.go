@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +29,7 @@ const patience = 60 * time.Second
 
 // TestScript plays the command line as people do. Beside testscript's own commands:
 //
-//	server [flags]          start a server, set $LONGRUN_SERVER, $HTTP
+//	server [flags]          start a server, set $LONGRUN_SERVER, $GRPC, $HTTP
 //	restart [flags]         start it again, on the same addresses and the same store
 //	crash                   end it by SIGKILL
 //	stop                    end it by SIGTERM; it must exit with 0
@@ -45,15 +46,43 @@ const patience = 60 * time.Second
 //	settoken VAR FILE       set VAR to the page token in FILE
 //	binpb FILE SETS...      make FILE of descriptor sets in text form
 //	documented NAME FILE    FILE is of the form of the example NAME in docs/cli-json.md
+//
+// The condition [http] holds where $LONGRUN_SERVER is a URL.
 func TestScript(t *testing.T) {
 	t.Parallel()
-	testscript.Run(t, testscript.Params{
+	testscript.Run(t, scripts(""))
+}
+
+// The same over HTTP, of all scripts in which a server is asked.
+func TestScript_HTTP(t *testing.T) {
+	t.Parallel()
+	p := scripts("http://")
+	p.Dir = ""
+	for _, name := range []string{
+		"completion", "filter", "json", "operations", "run", "run-cancel", "run-killed", "run-lost", "run-restart", "simulator",
+		"start", "worker", "worker-bad", "worker-examples", "worker-killed", "worker-late", "worker-network", "worker-server", "worker-stop",
+	} {
+		p.Files = append(p.Files, filepath.Join("testdata/script", name+".txt"))
+	}
+	testscript.Run(t, p)
+}
+
+// scripts are those of testdata, against servers whose address begins with scheme, which
+// is empty for gRPC.
+func scripts(scheme string) testscript.Params {
+	return testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
+		Condition: func(cond string) (bool, error) {
+			if cond != "http" {
+				return false, fmt.Errorf("there is no condition %q", cond)
+			}
+			return scheme != "", nil
+		},
 		Setup: func(env *testscript.Env) error {
-			s := &stage{spawned: map[string]*spawned{}}
+			s := &stage{scheme: scheme, spawned: map[string]*spawned{}}
 			env.Values[stageKey{}] = s
 			env.Defer(s.close)
 			env.Setenv("HOME", env.WorkDir)
@@ -82,11 +111,12 @@ func TestScript(t *testing.T) {
 			"documented": cmdDocumented,
 			"binpb":      cmdBinpb,
 		},
-	})
+	}
 }
 
 // stage is what a script has running. The server is spawned as "server".
 type stage struct {
+	scheme  string     // of the server's address: "" is gRPC
 	mu      sync.Mutex // guards spawned
 	spawned map[string]*spawned
 	wire    *wire
@@ -157,7 +187,7 @@ func (s *stage) serve(ts *testscript.TestScript, args []string) {
 }
 
 func (s *stage) restart(ts *testscript.TestScript, args []string) {
-	s.launch(ts, append([]string{"--grpc", ts.Getenv(serverEnv), "--http", ts.Getenv("HTTP")}, args...))
+	s.launch(ts, append([]string{"--grpc", ts.Getenv("GRPC"), "--http", ts.Getenv("HTTP")}, args...))
 }
 
 func (s *stage) launch(ts *testscript.TestScript, args []string) {
@@ -165,11 +195,16 @@ func (s *stage) launch(ts *testscript.TestScript, args []string) {
 	await(ts, "server.err", `(?m)^longrun: and: |"msg":"serving gRPC"`)
 	text := ts.ReadFile("server.err")
 	for _, v := range []struct{ env, pattern string }{
-		{serverEnv, `serving gRPC(?: on |","addr":")([^\s"]+)`}, {"HTTP", `serving HTTP(?: on |","addr":")([^\s"]+)`},
+		{"GRPC", `serving gRPC(?: on |","addr":")([^\s"]+)`}, {"HTTP", `serving HTTP(?: on |","addr":")([^\s"]+)`},
 	} {
 		if m := regexp.MustCompile(v.pattern).FindStringSubmatch(text); m != nil {
 			ts.Setenv(v.env, m[1])
 		}
+	}
+	if s.scheme != "" {
+		ts.Setenv(serverEnv, s.scheme+ts.Getenv("HTTP"))
+	} else {
+		ts.Setenv(serverEnv, ts.Getenv("GRPC"))
 	}
 }
 

@@ -209,8 +209,12 @@ func (a *app) payload(ctx context.Context, c *client, flag, text string) (*anypb
 	if err != nil {
 		return nil, err
 	}
-	for _, url := range typesIn(raw) {
-		c.types.learnName(ctx, url)
+	if c.learnt != nil {
+		c.learnt.learnPayload(raw) // over HTTP it is the server that makes a message of it
+	} else {
+		for _, url := range typesIn(raw) {
+			c.types.learnName(ctx, url)
+		}
 	}
 	payload, err := fromJSON(raw, c.types)
 	if unknown, ok := errors.AsType[*unknownType](err); ok {
@@ -279,18 +283,28 @@ func (c *client) start(ctx context.Context, req *longrunpb.StartOperationRequest
 func (c *client) reached(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	c.conn.Connect()
+	switch conn := c.conn.(type) {
+	case *web:
+		return conn.reach(ctx)
+	case *grpc.ClientConn:
+		return connected(ctx, conn)
+	}
+	return false
+}
+
+func connected(ctx context.Context, conn *grpc.ClientConn) bool {
+	conn.Connect()
 	for {
-		switch state := c.conn.GetState(); state {
+		switch state := conn.GetState(); state {
 		case connectivity.Ready:
 			return true
 		case connectivity.TransientFailure, connectivity.Shutdown:
 			return false
 		default:
-			if !c.conn.WaitForStateChange(ctx, state) {
+			if !conn.WaitForStateChange(ctx, state) {
 				return false
 			}
-			c.conn.Connect()
+			conn.Connect()
 		}
 	}
 }

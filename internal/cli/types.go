@@ -31,14 +31,15 @@ const (
 // types knows the messages that are linked in and those that the server has told of.
 // It belongs to one command, and is not safe for concurrent use.
 type types struct {
-	conn  grpc.ClientConnInterface
-	files *protoregistry.Files // what the server has told, without what is linked in
-	made  *dynamicpb.Types     // of files
-	asked map[protoreflect.FullName]bool
-	told  map[string]*descriptorpb.FileDescriptorProto // by path
-	begun map[string]bool                              // paths that were linked, or could not be
-	bytes int
-	deaf  error // the server has no reflection, or breaks off; nil while it answers
+	conn   grpc.ClientConnInterface
+	learnt *jsonTypes           // what JSON has told, which may be nil
+	files  *protoregistry.Files // what the server has told, without what is linked in
+	made   *dynamicpb.Types     // of files
+	asked  map[protoreflect.FullName]bool
+	told   map[string]*descriptorpb.FileDescriptorProto // by path
+	begun  map[string]bool                              // paths that were linked, or could not be
+	bytes  int
+	deaf   error // the server has no reflection, or breaks off; nil while it answers
 }
 
 func newTypes(conn grpc.ClientConnInterface) *types {
@@ -49,7 +50,7 @@ func newTypes(conn grpc.ClientConnInterface) *types {
 
 // FindMessageByURL never asks the server.
 func (t *types) FindMessageByURL(url string) (protoreflect.MessageType, error) {
-	if m, err := protoregistry.GlobalTypes.FindMessageByURL(url); err == nil {
+	if m, err := t.learnt.FindMessageByURL(url); err == nil {
 		return m, nil
 	}
 	return t.made.FindMessageByURL(url)

@@ -28,13 +28,13 @@ const (
 // requestJSON is a request as its command reads it: one line of ProtoJSON. A Struct
 // is the object that it stands for; anything else names its type. What has no form in
 // JSON is {"@type": ..., "value": base64 of its bytes}, and no request is {}.
-func requestJSON(a *anypb.Any) ([]byte, error) {
+func requestJSON(a *anypb.Any, types resolver) ([]byte, error) {
 	if a.GetTypeUrl() == "" && len(a.GetValue()) == 0 {
 		return []byte("{}\n"), nil
 	}
 	raw, err := structJSON(a)
 	if raw == nil && err == nil {
-		raw, err = toJSON(a)
+		raw, err = toJSONBy(a, types)
 	}
 	if err != nil {
 		return nil, err
@@ -70,8 +70,8 @@ var errTooLarge = errors.New("the response is larger than 3 MiB")
 // responseOf reads what a command has printed: nothing, which is
 // google.protobuf.Empty, or one JSON object, which is the message that its "@type"
 // names, else a Struct. A type that is not known here may be given as requestJSON
-// gives it.
-func responseOf(out []byte) (*anypb.Any, error) {
+// gives it. learnt, if not nil, is for types that the server may know.
+func responseOf(out []byte, learnt *jsonTypes) (*anypb.Any, error) {
 	out = bytes.TrimSpace(out)
 	if len(out) == 0 {
 		return anypb.New(&emptypb.Empty{})
@@ -80,7 +80,10 @@ func responseOf(out []byte) (*anypb.Any, error) {
 	if err := json.Unmarshal(out, &fields); err != nil || fields == nil {
 		return nil, errors.New("standard output is not one JSON object")
 	}
-	a, err := objectOf(out, fields)
+	if learnt != nil {
+		learnt.learnPayload(out)
+	}
+	a, err := objectOf(out, fields, learnt)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +93,7 @@ func responseOf(out []byte) (*anypb.Any, error) {
 	return a, nil
 }
 
-func objectOf(out []byte, fields map[string]json.RawMessage) (*anypb.Any, error) {
+func objectOf(out []byte, fields map[string]json.RawMessage, types resolver) (*anypb.Any, error) {
 	a := &anypb.Any{}
 	if _, typed := fields[typeKey]; !typed {
 		st := &structpb.Struct{}
@@ -103,10 +106,10 @@ func objectOf(out []byte, fields map[string]json.RawMessage) (*anypb.Any, error)
 	if err := json.Unmarshal(fields[typeKey], &url); err != nil || url == "" {
 		return nil, fmt.Errorf("%q of the response is not the name of a type", typeKey)
 	}
-	if _, err := protoregistry.GlobalTypes.FindMessageByURL(url); errors.Is(err, protoregistry.NotFound) {
+	if _, err := types.FindMessageByURL(url); errors.Is(err, protoregistry.NotFound) {
 		return bytesOf(url, fields)
 	}
-	if err := protojson.Unmarshal(out, a); err != nil {
+	if err := (protojson.UnmarshalOptions{Resolver: types}).Unmarshal(out, a); err != nil {
 		return nil, fmt.Errorf("standard output is not a %s: %s", url, plainJSONError(err))
 	}
 	return a, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/testing/protocmp"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -58,11 +59,11 @@ func payloads(t testing.TB) map[string]*anypb.Any {
 func TestPayloads_BothWays(t *testing.T) {
 	t.Parallel()
 	for text, a := range payloads(t) {
-		got, err := requestJSON(a)
+		got, err := requestJSON(a, protoregistry.GlobalTypes)
 		if err != nil || string(got) != text+"\n" {
 			t.Errorf("requestJSON = %q, %v; want %q", got, err, text)
 		}
-		back, err := responseOf([]byte(text))
+		back, err := responseOf([]byte(text), nil)
 		if err != nil {
 			t.Errorf("responseOf(%s): %v", text, err)
 			continue
@@ -87,7 +88,7 @@ func TestRequestJSON_Formless(t *testing.T) {
 		{packed(t, nan), `{"@type":"type.googleapis.com/google.protobuf.Struct#invalid","value":"`},
 		{&anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.Duration", Value: []byte{0xff}}, `{"@type":"type.googleapis.com/google.protobuf.Duration#invalid","value":"/w=="}`},
 	} {
-		got, err := requestJSON(tt.a)
+		got, err := requestJSON(tt.a, protoregistry.GlobalTypes)
 		if err != nil || !strings.Contains(string(got), tt.want) || bytes.Count(got, []byte("\n")) != 1 || !json.Valid(got) {
 			t.Errorf("requestJSON(%v) = %q, %v; want one line of JSON with %s", tt.a, got, err, tt.want)
 		}
@@ -98,7 +99,7 @@ func TestRequestJSON_Formless(t *testing.T) {
 func TestResponseOf_Nothing(t *testing.T) {
 	t.Parallel()
 	for _, out := range []string{"", "\n", " \t\r\n"} {
-		a, err := responseOf([]byte(out))
+		a, err := responseOf([]byte(out), nil)
 		if err != nil || !a.MessageIs(&emptypb.Empty{}) {
 			t.Errorf("responseOf(%q) = %v, %v; want Empty", out, a, err)
 		}
@@ -128,7 +129,7 @@ func TestResponseOf_Garbage(t *testing.T) {
 		{`{"@type": "type.googleapis.com/longrun.v1.Progress", "title": "x"}`, "is not a type.googleapis.com/longrun.v1.Progress: "},
 		{`{"@type": "type.googleapis.com/google.protobuf.Duration", "value": "soon"}`, "is not a type.googleapis.com/google.protobuf.Duration: "},
 	} {
-		a, err := responseOf([]byte(tt.out))
+		a, err := responseOf([]byte(tt.out), nil)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("responseOf(%q) = %v, %v; want an error with %q", tt.out, a, err, tt.want)
 		}
@@ -149,10 +150,10 @@ func TestResponseOf_Size(t *testing.T) {
 	for proto.Size(packed(t, wrapperspb.Bytes(make([]byte, n)))) < maxResponseBytes {
 		n++
 	}
-	if a, err := responseOf(of(n)); err != nil || proto.Size(a) != maxResponseBytes {
+	if a, err := responseOf(of(n), nil); err != nil || proto.Size(a) != maxResponseBytes {
 		t.Errorf("a response of 3 MiB: %d bytes, %v", proto.Size(a), err)
 	}
-	if _, err := responseOf(of(n + 1)); !errors.Is(err, errTooLarge) {
+	if _, err := responseOf(of(n+1), nil); !errors.Is(err, errTooLarge) {
 		t.Errorf("a response of 3 MiB and a byte: %v, want %v", err, errTooLarge)
 	}
 }
@@ -166,7 +167,7 @@ func FuzzResponseOf(f *testing.F) {
 	f.Add([]byte(`{"@type": "type.googleapis.com/google.protobuf.Any", "value": {"@type": "x/google.protobuf.Empty", "value": {}}}`))
 	f.Add([]byte(`{"a": `))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		a, err := responseOf(out)
+		a, err := responseOf(out, nil)
 		if err != nil {
 			if a != nil || err.Error() == "" {
 				t.Errorf("responseOf(%q) = %v, %v", out, a, err)
@@ -176,11 +177,11 @@ func FuzzResponseOf(f *testing.F) {
 		if a.GetTypeUrl() == "" || proto.Size(a) > maxResponseBytes {
 			t.Fatalf("responseOf(%q) = %v", out, a)
 		}
-		again, err := requestJSON(a)
+		again, err := requestJSON(a, protoregistry.GlobalTypes)
 		if err != nil || !json.Valid(again) {
 			t.Fatalf("requestJSON(%v) = %q, %v", a, again, err)
 		}
-		if _, err := responseOf(again); err != nil && !strings.Contains(string(again), invalidMark) {
+		if _, err := responseOf(again, nil); err != nil && !strings.Contains(string(again), invalidMark) {
 			t.Errorf("responseOf(%q), which requestJSON has made: %v", again, err)
 		}
 	})

@@ -81,7 +81,7 @@ func (e *ending) result(cause stopCause) result {
 	case e.bad != nil:
 		return failed(e.failure(codes.Internal, reasonInvalidResponse, "a line on descriptor 3 cannot be read: "+e.bad.Error()))
 	}
-	response, err := responseOf(e.out)
+	response, err := responseOf(e.out, e.learnt)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return failed(e.failure(codes.Internal, reasonTooLarge, err.Error()))

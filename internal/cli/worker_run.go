@@ -71,7 +71,7 @@ func (h *handling) work() result {
 	if !h.awaitTrust() {
 		return result{word: "is given back"}
 	}
-	in, err := requestJSON(h.op.GetRequest())
+	in, err := requestJSON(h.op.GetRequest(), h.sh.w.c.learnt)
 	if err != nil {
 		return failed(statusOf(codes.Internal, "INVALID_REQUEST", "the request cannot be shown as JSON: "+plainJSONError(err), 0))
 	}
@@ -88,6 +88,7 @@ func (h *handling) work() result {
 		return result{fail: statusOf(codes.Unavailable, reasonCommandFailed, "the command cannot be started: "+err.Error(), startStatus(err)),
 			word: "is run again: the command cannot be started: " + err.Error()}
 	}
+	end.learnt = w.c.learnt
 	r := end.result(h.why())
 	r.word += ", in " + took(end.took)
 	return r

@@ -44,6 +44,8 @@ type ending struct {
 	fail  *statuspb.Status
 	delay *durationpb.Duration
 	bad   error // a line that may have been one of these
+
+	learnt *jsonTypes // for types in out that the server may know; nil: none
 }
 
 // run starts the command and waits for its end. An error is that it could not be

@@ -44,7 +44,7 @@ func structOf(text string) (*anypb.Any, error) {
 }
 
 func cmdStartop(ts *testscript.TestScript, _ bool, args []string) {
-	d, conn, err := dispatcher(ts.Getenv(serverEnv))
+	d, conn, err := dispatcher(ts.Getenv("GRPC"))
 	ts.Check(err)
 	defer conn.Close()
 	if !json.Valid([]byte(args[2])) {
@@ -85,10 +85,11 @@ func hasEnded(pid int) bool {
 }
 
 func cmdWire(ts *testscript.TestScript, _ bool, _ []string) {
-	w, err := newWire(ts.Getenv(serverEnv))
+	s := stageOf(ts)
+	w, err := newWire(strings.TrimPrefix(ts.Getenv(serverEnv), s.scheme))
 	ts.Check(err)
-	stageOf(ts).wire = w
-	ts.Setenv("WIRE", w.l.Addr().String())
+	s.wire = w
+	ts.Setenv("WIRE", s.scheme+w.l.Addr().String())
 }
 
 // wire is a network that a test can cut: what is under way is dropped, without a word

@@ -58,6 +58,17 @@ func (s *Server) face() http.Handler {
 	})
 }
 
+// An HTTPRoute is one way to call a method over HTTP.
+type HTTPRoute = httpapi.Route
+
+// HTTPRoutes returns the routes that a method of ours has over HTTP, unless a service
+// configuration says otherwise; none if it is for gRPC alone. The first that fits a
+// request is as good as any other. The error says what is wrong with a rule of the
+// proto file.
+func HTTPRoutes(method protoreflect.MethodDescriptor) ([]HTTPRoute, error) {
+	return httpapi.DefaultRoutes(method)
+}
+
 // readServiceConfig reads the configuration in a file; without a name there is none.
 func readServiceConfig(file string) (*httpapi.ServiceConfig, error) {
 	if file == "" {
