@@ -45,7 +45,6 @@ type fault struct {
 	field  string // the parameter or field at fault, as JSON says it
 	msg    string
 	info   map[string]string // ErrorInfo.metadata
-	allow  []string          // for 405
 	domain string            // filled in by the handler
 }
 

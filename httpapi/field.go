@@ -248,13 +248,3 @@ func (p fieldPath) bind(root protoreflect.Message, text string) error {
 	m.Set(fd, v)
 	return nil
 }
-
-// has reports whether root has the field.
-func (p fieldPath) has(root protoreflect.Message) bool {
-	for _, fd := range p[:len(p)-1] {
-		if root = root.Get(own(root, fd)).Message(); !root.IsValid() {
-			return false
-		}
-	}
-	return root.Has(own(root, p.leaf()))
-}

@@ -5,7 +5,7 @@
 //	if err != nil {
 //		return err // a *Problem: what is wrong, and what to do about it
 //	}
-//	fmt.Println("gRPC on", s.GRPCAddr())
+//	fmt.Println("gRPC on", s.GRPCAddr(), "and HTTP/JSON on", s.HTTPAddr())
 //	return s.Run(ctx) // serves until ctx ends, then drains
 //
 // Descriptor sets (Options.DescriptorSets, LoadTypes) add types of payloads to those
@@ -15,12 +15,20 @@
 // It is the only place where the parts meet, so it is also where the command line
 // finds what else is done with a store: [Check], [BackupStore] and [BackupServer].
 //
+// Every service is registered with both faces, so what gRPC has, HTTP/JSON has by its
+// rules (package httpapi), or by those of [Options].ServiceConfig. Methods of
+// google.longrunning.Operations that a configuration leaves out of the interface are
+// switched off in both. HTTP has /healthz and /readyz besides.
+//
 // # Addresses
 //
 // There is no authentication yet. So the server listens on loopback only, unless
 // [Options].Remote says otherwise: an address is refused that names no host, an IP
 // address that is not loopback, or a host that resolves to one (CheckLoopback). What the
-// listener is bound to in the end is looked at once more.
+// listener is bound to in the end is looked at once more. Over HTTP, a request under a
+// foreign Host, or of a web page of a foreign Origin, is refused: else any page could
+// call a server on the machine of whoever looks at it. /healthz and /readyz are for
+// probes, which ask by any Host.
 //
 // # Order
 //
@@ -54,5 +62,7 @@
 // (reply.go): with 16 MiB unread, its calls are refused, and after two minutes its
 // connection is closed. A client may send a keepalive ping every 10 seconds, and is let
 // go when it leaves one of ours, sent after a minute of silence, unanswered for 20
-// seconds. docs/operating.md has all of it in a table.
+// seconds. An HTTP client has 10 seconds for its header, 30 for its request, and 90 from
+// its begin for the reply, of which a wait may take 60; an idle connection is closed
+// after 2 minutes. docs/operating.md has all of it in a table.
 package server
