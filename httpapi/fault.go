@@ -30,6 +30,7 @@ const (
 	ReasonUnknownField     = "UNKNOWN_FIELD" // of the body
 	ReasonInvalidFieldMask = "INVALID_FIELD_MASK"
 	ReasonInvalidHeader    = "INVALID_HEADER"
+	ReasonCutBody          = "BODY_CUT"
 	ReasonTooLarge         = "REQUEST_TOO_LARGE"
 	ReasonHostRefused      = "HOST_NOT_ALLOWED"
 	ReasonOriginRefused    = "ORIGIN_NOT_ALLOWED"
