@@ -151,12 +151,11 @@ func validSegment(s string) bool {
 	return true
 }
 
-// listParentRule says what ParseListParent wants. In messages only what a request has
-// said is in quotes (ERR-06).
-const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or - for any, and the last not operations`
+// listParentRule says what ParseListParent wants.
+const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or - for any, and the last not the word operations`
 
 // parentRule says what validParent wants.
-const parentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, none of them . or .. or - alone, and the last not operations`
+const parentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, none of them . or .. or -, and the last not the word operations`
 
 // checkParent checks the parent of an operation about to be started.
 func checkParent(s string) error {

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -183,16 +184,26 @@ func checkLabels(labels map[string]string) error {
 	for k, v := range labels {
 		first, _ := utf8.DecodeRuneInString(k)
 		if !unicode.IsLetter(first) || !validLabel(k) {
-			return fieldError("labels", fmt.Sprintf("the label's key %q must begin with a lower-case letter and have nothing but "+labelRule, shortened(k)))
+			return labelError(map[string]string{"key": shortened(k)},
+				fmt.Sprintf("the label's key %q must begin with a lower-case letter and have nothing but "+labelRule, shortened(k)))
 		}
 		if !validLabel(v) {
-			return fieldError("labels", fmt.Sprintf("the value %q of the label %q must have nothing but "+labelRule, shortened(v), k))
+			return labelError(map[string]string{"key": k, "value": shortened(v)},
+				fmt.Sprintf("the value %q of the label %q must have nothing but "+labelRule, shortened(v), k))
 		}
 	}
 	return nil
 }
 
-const labelRule = `lower-case letters, digits, "_" and "-", and at most 63 of them`
+const labelRule = `lower-case letters, digits, _ and -, and at most 63 of them`
+
+// labelError is a fieldError whose ErrorInfo has what its message repeats (ERR-06).
+func labelError(info map[string]string, msg string) error {
+	for k, v := range info {
+		info[k] = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	return &Error{Code: codes.InvalidArgument, Reason: ReasonInvalidField, Field: "labels", Msg: msg, info: info}
+}
 
 // shortened is what a message repeats of a caller's text.
 func shortened(s string) string {

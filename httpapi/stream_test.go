@@ -3,6 +3,8 @@ package httpapi_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -80,4 +82,46 @@ func TestStream_Interceptors(t *testing.T) {
 		t.Errorf("watch = %d %s, want 200", w.Code, w.Body)
 	}
 	expect(t, "upload", ask(h, "POST /v1/books:upload", "{}"), want{501, "UNIMPLEMENTED", httpapi.ReasonStreaming, ""})
+}
+
+// brokenWriter is a client that has gone.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
+
+// A client that goes ends the stream: the next message says so.
+func TestStream_ClientGoes(t *testing.T) {
+	t.Parallel()
+	var failed error
+	h := (&library{watch: func(book *dynamicpb.Message, stream grpc.ServerStream) error {
+		for range 10 {
+			if failed = stream.SendMsg(book); failed != nil {
+				break
+			}
+		}
+		return failed
+	}}).serve(t, httpapi.Options{})
+	h.ServeHTTP(brokenWriter{httptest.NewRecorder()}, httptest.NewRequest("GET", "http://localhost/v1/books/x:watch", nil))
+	if status.Code(failed) != codes.Canceled {
+		t.Errorf("SendMsg to nobody = %v, want CANCELLED", failed)
+	}
+}
+
+// A header that is sent before the first element leaves at once.
+func TestStream_SendHeader(t *testing.T) {
+	t.Parallel()
+	h := (&library{watch: func(book *dynamicpb.Message, stream grpc.ServerStream) error {
+		if err := stream.SendHeader(metadata.Pairs("x-b", "1")); err != nil {
+			return err
+		}
+		if stream.SetHeader(metadata.Pairs("x-c", "1")) == nil || stream.SendHeader(nil) == nil {
+			return errors.New("a header was set after it was sent")
+		}
+		return stream.SendMsg(book)
+	}}).serve(t, httpapi.Options{})
+	w := ask(h, "GET /v1/books/x:watch", "")
+	expectJSON(t, "stream", w, `[{"name":"books/x"}]`)
+	if got := w.Header().Get("X-B"); got != "1" {
+		t.Errorf("X-B = %q, want 1", got)
+	}
 }

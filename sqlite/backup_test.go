@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,13 +81,13 @@ func TestBackup_UnderLoad(t *testing.T) {
 	})
 	var before []map[longrun.ID]longrun.State
 	for i := range 4 {
-		time.Sleep(30 * time.Millisecond) // of load
 		known := map[longrun.ID]longrun.State{}
-		mu.Lock()
-		for id, state := range answered {
-			known[id] = state
+		for len(known) <= 20*i {
+			time.Sleep(30 * time.Millisecond) // of load
+			mu.Lock()
+			maps.Copy(known, answered)
+			mu.Unlock()
 		}
-		mu.Unlock()
 		before = append(before, known)
 		if err := s.Backup(t.Context(), filepath.Join(dir, "copy"+string(rune('0'+i))), BackupOptions{}); err != nil {
 			t.Fatal(err)

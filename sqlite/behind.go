@@ -28,7 +28,7 @@ const (
 
 	claimColumns = `SELECT create_time, id, parent, hot FROM longrun_operation `
 	sqlClaims    = claimColumns + `INDEXED BY longrun_operation_session
-		WHERE session = ? AND create_time > ? ORDER BY create_time LIMIT ?`
+		WHERE session = ? AND create_time > ? ORDER BY create_time LIMIT ? + 0`
 	sqlYoung = claimColumns + `WHERE create_time >= ? AND state = 2 AND session IS NULL`
 )
 

@@ -127,13 +127,17 @@ func peakMiB() float64 {
 
 // BenchmarkRecovery opens a file in which a million operations were running when
 // its owner died, in a process of its own, and runs them all, beside the same for
-// 10,000 and for 100,000, which are enough to fill the store's cache. Sessions are of two kinds: that of the owner's process is dead when the
-// file is opened, that of a worker outside, with the shortest TTL, only when it has
-// been silent for that. LONGRUN_RECOVERY=N takes another number than a million.
+// 10,000 and for 100,000, which are enough to fill the store's cache. Sessions are of
+// two kinds: that of the owner's process is dead when the file is opened, that of a
+// worker outside, with the shortest TTL, only when it has been silent for that.
+// LONGRUN_RECOVERY=N takes another number than a million; -short takes 10,000.
 //
 //	go test ./sqlite -run '^$' -bench Recovery -benchtime 1x -timeout 30m
 func BenchmarkRecovery(b *testing.B) {
 	large := 1_000_000
+	if testing.Short() {
+		large = 10_000
+	}
 	if v := os.Getenv("LONGRUN_RECOVERY"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil {

@@ -50,9 +50,7 @@ func TestSimple_DatabaseComesLater(t *testing.T) {
 	}
 	twin := copyLocked(t, s)
 	s.checkpoints.writing.Unlock()
-	if err := s.settle(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	settleTest(t, s)
 	for _, op := range []*longrun.Operation{done, runs, waits} {
 		if state := stored(t, s, op.ID); state != op.State {
 			t.Errorf("state in the database = %v, want %v", state, op.State)
@@ -91,11 +89,7 @@ func TestSimple_QueriesSeeIt(t *testing.T) {
 func TestSimple_Duplicates(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{CacheBytes: -1})
-	settle := func() {
-		if err := s.settle(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
+	settle := func() { settleTest(t, s) }
 	for _, between := range []struct {
 		name string
 		do   func()
@@ -261,9 +255,7 @@ func (m *mixed) step(t *testing.T, random *rand.Rand) {
 			m.keep(op)
 		}
 	default:
-		if err := m.s.settle(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		settleTest(t, m.s)
 	}
 }
 

@@ -46,6 +46,14 @@ func openTest(t testing.TB, file string, o Options) *Store {
 	return s
 }
 
+// settleTest lets the tables have what was told to be done.
+func settleTest(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func closeTest(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {

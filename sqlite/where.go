@@ -74,7 +74,7 @@ const (
 			UNION SELECT create_time FROM longrun_operation WHERE session IS NOT NULL
 			UNION SELECT create_time FROM longrun_operation
 				WHERE create_time >= (SELECT floor FROM longrun_clock) AND state = 2
-			LIMIT ?)
+			LIMIT ? + 0)
 		SELECT create_time FROM unfinished ORDER BY create_time DESC`
 )
 

@@ -133,6 +133,7 @@ func TestWhere_ReadsFew(t *testing.T) {
 		q := filterOf(t, s, tt.filter)
 		q.Parent, q.Scan = tt.parent, tt.scan
 		l := &lister{q: q}
+		settleTest(t, s)
 		err := s.readers.with(t.Context(), func(c *conn) error {
 			_, err := c.filtered(l)
 			return err
@@ -239,6 +240,7 @@ func TestWhere_Name(t *testing.T) {
 		if _, err := s.Create(t.Context(), longrun.NewOperation{Operation: op}); err != nil {
 			t.Fatal(err)
 		}
+		settleTest(t, s)
 		var got string
 		err := s.readers.with(t.Context(), func(c *conn) error {
 			return c.query("SELECT "+whereColumns.Name+" FROM longrun_operation AS o WHERE o.id = ?",

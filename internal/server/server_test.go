@@ -88,7 +88,7 @@ func TestOpen_Refuses(t *testing.T) {
 		{"every address, HTTP", func(o *server.Options) { o.HTTP = ":0" }, "no authentication", "--allow-remote"},
 		{"not of this machine", func(o *server.Options) { o.GRPC, o.Remote = "192.0.2.1:0", server.On }, "cannot assign", "not one of this machine"},
 		{"store held", func(o *server.Options) { o.Store = held.Store }, "in use by another server", "--store"},
-		{"store damaged", func(o *server.Options) { o.Store = "sqlite:" + broken }, "not a SQLite database", "--store"},
+		{"store damaged", func(o *server.Options) { o.Store = "sqlite:" + broken }, "not a SQLite database", "name the file of a store"},
 		{"no directory", func(o *server.Options) { o.Store = "sqlite:" + filepath.Join(dir, "no", "longrun.db") }, "directory", "directory"},
 		{"no scheme", func(o *server.Options) { o.Store = "longrun.db" }, "not the address of a store", "sqlite:longrun.db"},
 		{"another scheme", func(o *server.Options) { o.Store = "mysql:x" }, "not the address of a store", "sqlite:FILE"},
