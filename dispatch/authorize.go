@@ -15,8 +15,8 @@ func (s *server) AuthorizeCall(ctx context.Context, _ string, r any) (err error)
 	switch r := r.(type) {
 	case *longrunpb.StartOperationRequest:
 		return s.svc.Authorize(ctx, longrun.VerbStart, r.GetParent())
-	case interface{ GetOperation() string }: // of a run
-		name, err := longrun.ParseName(r.GetOperation())
+	case interface{ GetName() string }: // about a run
+		name, err := longrun.ParseName(r.GetName())
 		if err != nil {
 			return nil // the request is refused for it, or for what else is wrong
 		}

@@ -29,7 +29,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 		return nil, tooLarge(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", h.maxBody)
 	}
 	if err != nil {
-		return nil, invalid(ReasonCutBody, "", "the body could not be read to its end")
+		return nil, invalid(ReasonInvalidBody, "", "the body could not be read")
 	}
 	if len(trimBlanks(body)) == 0 {
 		return nil, nil

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -31,7 +32,7 @@ func (h *Handler) turnDown(ctx context.Context, q *request) (err error) {
 		return nil
 	}
 	_, err = q.unary(q.impl, ctx, read, func(ctx context.Context, in any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
-		last := func(ctx context.Context, in any) (any, error) { return nil, q.verdict(ctx, in, known) }
+		last := func(ctx context.Context, in any) (any, error) { return nil, h.verdict(ctx, q, in, known) }
 		if h.unary == nil {
 			return last(ctx, in)
 		}
@@ -41,11 +42,14 @@ func (h *Handler) turnDown(ctx context.Context, q *request) (err error) {
 }
 
 // verdict is why the caller may not make the call, else what is wrong with it.
-func (q *request) verdict(ctx context.Context, in any, known bool) error {
+func (h *Handler) verdict(ctx context.Context, q *request, in any, known bool) error {
 	if a, ok := q.impl.(Authorizer); ok && known {
 		if err := a.AuthorizeCall(ctx, q.fullName, in); err != nil {
 			return err
 		}
+	}
+	if f, ok := errors.AsType[*fault](q.wrong); ok {
+		return f.in(h.domain) // interceptors look at it
 	}
 	return q.wrong
 }

@@ -62,7 +62,11 @@
 //
 // A request whose Host is neither loopback nor in Options.Hosts, and one whose Origin
 // is foreign, is 403: this keeps web pages from calling a server on the machine of
-// whoever looks at them. It is no authentication; that is for an interceptor.
+// whoever looks at them. It is no authentication; that is for an interceptor. What is
+// wrong with a request is said behind the interceptors, and only to a caller who may
+// make the call, where the service is an [Authorizer] (AUT-02): the order of checks is
+// that of section 10 of the spec. A path that nothing is bound to, and a URL or a body
+// that is too large, come before all of that.
 //
 // # Limits
 //

@@ -50,7 +50,7 @@ func expect(t *testing.T, what string, w *httptest.ResponseRecorder, want want) 
 		t.Errorf("%s: Cache-Control = %q, want no-store", what, got)
 	}
 	info := p.detail("google.rpc.ErrorInfo")
-	if info == nil || info["reason"] != want.reason || !reasonForm.MatchString(want.reason) || info["domain"] == "" {
+	if domain, _ := info["domain"].(string); domain == "" || info["reason"] != want.reason || !reasonForm.MatchString(want.reason) {
 		t.Errorf("%s: ErrorInfo = %v, want the reason %s and a domain", what, info, want.reason)
 	}
 	if field := p.field(); field != want.field {

@@ -30,7 +30,6 @@ const (
 	ReasonUnknownField     = "UNKNOWN_FIELD" // of the body
 	ReasonInvalidFieldMask = "INVALID_FIELD_MASK"
 	ReasonInvalidHeader    = "INVALID_HEADER"
-	ReasonCutBody          = "BODY_CUT"
 	ReasonTooLarge         = "REQUEST_TOO_LARGE"
 	ReasonHostRefused      = "HOST_NOT_ALLOWED"
 	ReasonOriginRefused    = "ORIGIN_NOT_ALLOWED"
@@ -46,11 +45,18 @@ type fault struct {
 	field  string // the parameter or field at fault, as JSON says it
 	msg    string
 	info   map[string]string // ErrorInfo.metadata
-	domain string            // filled in by the handler
+	domain string            // see in
 }
 
 // Error returns the message.
 func (f *fault) Error() string { return f.msg }
+
+// in returns the fault in a domain (ERR-05).
+func (f *fault) in(domain string) *fault {
+	own := *f
+	own.domain = domain
+	return &own
+}
 
 // GRPCStatus is the fault as interceptors see it.
 func (f *fault) GRPCStatus() *status.Status {
@@ -113,9 +119,7 @@ func codeName(c int32) string { return code.Code(c).String() }
 // cause (ERR-07).
 func (h *Handler) outside(method string, err error) (*statuspb.Status, int) {
 	if f, ok := errors.AsType[*fault](err); ok {
-		own := *f
-		own.domain = h.domain
-		return own.GRPCStatus().Proto(), cmp.Or(f.http, httpStatus(f.code))
+		return f.in(h.domain).GRPCStatus().Proto(), cmp.Or(f.http, httpStatus(f.code))
 	}
 	var st *status.Status
 	if own, ok := errors.AsType[statusError](err); ok {

@@ -160,10 +160,10 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, q *request) (cont
 	return ctx, cancel, nil
 }
 
-// isTransport reports whether a body could not be read to its end.
+// isTransport reports whether err is about a body that is too large to be read.
 func isTransport(err error) bool {
 	f, ok := errors.AsType[*fault](err)
-	return ok && (f.reason == ReasonTooLarge || f.reason == ReasonCutBody)
+	return ok && f.reason == ReasonTooLarge
 }
 
 // liftReadTimeout keeps the server's ReadTimeout, which is for the request, from ending a

@@ -92,7 +92,7 @@ func (s *serverStream) RecvMsg(m any) error {
 	if s.q.wrong == nil {
 		return nil
 	}
-	return s.q.verdict(s.outer.Context(), m, s.h.salvage(s.q, m))
+	return s.h.verdict(s.outer.Context(), s.q, m, s.h.salvage(s.q, m))
 }
 
 // SendMsg sends an element.
