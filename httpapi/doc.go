@@ -8,6 +8,7 @@
 //		return err // a rule is wrong
 //	}
 //	server := &http.Server{Handler: web, ReadHeaderTimeout: 10 * time.Second}
+//	return server.Serve(web.Listener(l))
 //
 // A [Handler] is a grpc.ServiceRegistrar. It finds the descriptors of what is
 // registered, and calls the handlers in this process, with interceptors of its own:
@@ -74,6 +75,7 @@
 // bytes and [MaxDepth] levels, a mask what internal/mask says. How large a header may
 // be and how long a client may take is for the http.Server to say. Its ReadTimeout
 // is for the request alone: the Handler lifts it when the body has been read. A
-// WriteTimeout must be longer than the longest poll. A request with a malformed
-// percent-encoding in its path is refused by net/http itself, in plain text.
+// WriteTimeout must be longer than the longest poll. What net/http itself refuses, such
+// as a header that is too large or a malformed percent-encoding in a path, no Handler
+// sees; [Handler.Listener] puts that into the envelope.
 package httpapi

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Reasons of the errors that this package answers with itself, in
@@ -23,6 +25,7 @@ import (
 const (
 	ReasonUnknownPath      = "UNKNOWN_PATH"            // no rule has the path
 	ReasonInvalidPath      = "INVALID_PATH"            // it is malformed
+	ReasonMalformedRequest = "MALFORMED_REQUEST"       // it is not HTTP: see Handler.Listener
 	ReasonHTTPMethod       = "HTTP_METHOD_NOT_ALLOWED" // the path has other HTTP methods
 	ReasonUnknownParameter = "UNKNOWN_PARAMETER"
 	ReasonInvalidParameter = "INVALID_PARAMETER"
@@ -34,6 +37,7 @@ const (
 	ReasonHostRefused      = "HOST_NOT_ALLOWED"
 	ReasonOriginRefused    = "ORIGIN_NOT_ALLOWED"
 	ReasonStreaming        = "STREAMING_NOT_SUPPORTED"
+	ReasonOverloaded       = "OVERLOADED"
 	ReasonInternal         = "INTERNAL"
 )
 
@@ -46,6 +50,7 @@ type fault struct {
 	msg    string
 	info   map[string]string // ErrorInfo.metadata
 	domain string            // see in
+	delay  time.Duration     // when to try again; 0: not said
 }
 
 // Error returns the message.
@@ -66,6 +71,9 @@ func (f *fault) GRPCStatus() *status.Status {
 		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
 			{Field: f.field, Description: f.msg, Reason: f.reason},
 		}})
+	}
+	if f.delay > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.delay)})
 	}
 	if with, err := st.WithDetails(details...); err == nil {
 		st = with

@@ -154,7 +154,9 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, q *request) (cont
 		return nil, nil, inBody
 	}
 	q.bodyLost = q.body == nil && inBody != nil
-	liftReadTimeout(w, r)
+	if inBody == nil { // else net/http is to read the rest of it, and not for ever
+		liftReadTimeout(w, r)
+	}
 	ctx, cancel, inHeader := withDeadline(r.Context(), r.Header)
 	q.wrong = cmp.Or(wrong, inSystem, inMask, inBody, inHeader)
 	return ctx, cancel, nil

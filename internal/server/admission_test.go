@@ -118,7 +118,7 @@ func TestAdmission_CarriesOn(t *testing.T) {
 		a, svc := &admission{domain: "x", maxCalls: 8, maxBeginning: 4}, newTestService(t)
 		g, l := newGRPC(svc, a, grpcapi.Options{}), bufconn.Listen(1<<16)
 		register(g, svc, grpcapi.Options{}, Off)
-		go g.Serve(newDoor(l, "", writeTimeout))
+		go g.Serve(newDoor(l, nil, writeTimeout))
 		defer g.Stop()
 		conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
