@@ -110,15 +110,19 @@ func shape(t *testing.T, err error, name string) string {
 }
 
 // AUT-03: a Status of the author's policy is kept as it is, UNAUTHENTICATED too
-// (AUT-01), without what wraps it.
+// (AUT-01), without what wraps it. AUT-10: so a policy can hide all from a whole class of
+// callers by NOT_FOUND.
 func TestAccess_OwnStatus(t *testing.T) {
 	t.Parallel()
-	s := newSystemWith(t, settings{Options: longrun.Options{Authorize: func(context.Context, longrun.Verb, string) error {
-		return errors.Join(errDetail, status.Error(codes.Unauthenticated, "who is calling?"))
-	}}})
-	err := s.getError(t, "operations/x")
-	expect(t, err, want{code: codes.Unauthenticated, reason: "UNAUTHENTICATED"})
-	if got := status.Convert(err).Message(); got != "who is calling?" {
-		t.Errorf("message = %q, want the policy's", got)
+	for code, reason := range map[codes.Code]string{codes.Unauthenticated: "UNAUTHENTICATED", codes.NotFound: "NOT_FOUND"} {
+		s := newSystemWith(t, settings{Options: longrun.Options{Authorize: func(context.Context, longrun.Verb, string) error {
+			return errors.Join(errDetail, status.Error(code, "who is calling?"))
+		}}})
+		for _, err := range []error{s.getError(t, "operations/x"), s.listError(t, &longrunningpb.ListOperationsRequest{})} {
+			st := status.Convert(err)
+			if got := errorInfoOf(st).GetReason(); st.Code() != code || got != reason || st.Message() != "who is calling?" {
+				t.Errorf("refusal = %v with reason %q, want the policy's with %s", err, got, reason)
+			}
+		}
 	}
 }

@@ -184,6 +184,7 @@ func TestList_Parameters(t *testing.T) {
 		"returnPartialSuccess=yes":  {400, invalid, httpapi.ReasonInvalidParameter, "returnPartialSuccess"},
 		"returnPartialSuccess=1":    {400, invalid, httpapi.ReasonInvalidParameter, "returnPartialSuccess"},
 		"returnPartialSuccess=true": {501, "UNIMPLEMENTED", longrun.ReasonPartialSuccess, "returnPartialSuccess"},
+		"filter=done&filter=done":   {400, invalid, httpapi.ReasonInvalidParameter, "filter"}, // FLT-13
 		"filter=%zz":                {400, invalid, httpapi.ReasonInvalidParameter, "filter"},
 	} {
 		expect(t, query, ask(s.web, "GET /v1/operations?"+query, ""), want)

@@ -30,7 +30,8 @@ const (
 	aBeat  = longrunpb.Dispatcher_BeatSession_FullMethodName
 )
 
-// wantOverloaded checks that a caller is told to come again (POL-04, ERR-10).
+// wantOverloaded checks that a caller is told to come again (POL-04, ERR-10), and not that
+// he may not call (AUT-09).
 func wantOverloaded(t *testing.T, what string, err error) {
 	t.Helper()
 	st := status.Convert(err)
