@@ -70,23 +70,23 @@ func TestAccess_Denied(t *testing.T) {
 	s := newSystemWith(t, settings{Options: longrun.Options{Authorize: deny("bob")}, server: callersByMetadata()})
 	there, missing := s.start(t, parent), parent+"/operations/"+longrun.NewID().String()
 	bob := as(t, "bob")
-	for _, call := range []func(ctx context.Context, name string) error{
-		func(ctx context.Context, name string) error {
+	for verb, call := range map[longrun.Verb]func(ctx context.Context, name string) error{
+		longrun.VerbGet: func(ctx context.Context, name string) error {
 			_, err := s.ops.GetOperation(ctx, &longrunningpb.GetOperationRequest{Name: name})
 			return err
 		},
-		func(ctx context.Context, name string) error { return s.cancelError(t, ctx, name) },
-		func(ctx context.Context, name string) error {
+		longrun.VerbCancel: func(ctx context.Context, name string) error { return s.cancelError(t, ctx, name) },
+		longrun.VerbDelete: func(ctx context.Context, name string) error {
 			_, err := s.ops.DeleteOperation(ctx, &longrunningpb.DeleteOperationRequest{Name: name})
 			return err
 		},
-		func(ctx context.Context, name string) error { _, err := s.wait(ctx, name, 0); return err },
+		longrun.VerbWait: func(ctx context.Context, name string) error { _, err := s.wait(ctx, name, 0); return err },
 	} {
 		errThere, errMissing := call(bob, there), call(bob, missing)
 		expectNamed(t, errThere, denied, there)
 		expectNamed(t, errMissing, denied, missing)
-		if got := status.Convert(errMissing).Message(); !strings.Contains(got, missing) || !strings.Contains(got, "not exist") {
-			t.Errorf("message = %q, want the name in it, and that it might not exist", got)
+		if got := status.Convert(errMissing).Message(); !strings.Contains(got, missing) || !strings.Contains(got, "not exist") || !strings.Contains(got, string(verb)) {
+			t.Errorf("message = %q, want %s and the name in it, and that it might not exist", got, verb)
 		}
 		if a, b := shape(t, errThere, there), shape(t, errMissing, missing); a != b {
 			t.Errorf("refusals differ: %q and %q", a, b)

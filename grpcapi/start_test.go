@@ -174,13 +174,18 @@ func TestStart_OneResource(t *testing.T) {
 }
 
 // PAR-02, PAR-03: a busy resource that refuses makes the starting call fail with
-// ABORTED, and no operation.
+// ABORTED, and no operation. POL-05: nothing tells the caller to repeat the call as it is.
 func TestStart_Reject(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	holder := s.startKeyed(t, longrunpb.ConflictPolicy_REJECT)
 	_, err := s.starter.Simulate(t.Context(), &longrunpb.SimulateRequest{Parent: parent, ConflictKey: "shelf", OnConflict: longrunpb.ConflictPolicy_REJECT})
 	expect(t, err, want{code: codes.Aborted, reason: longrun.ReasonConcurrentOperation})
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*errdetails.RetryInfo); ok {
+			t.Errorf("detail = %v, want no RetryInfo", r)
+		}
+	}
 	if got := s.list(t, parent); !slices.Equal(got, []string{holder}) {
 		t.Errorf("List = %q, want the holder alone", got)
 	}

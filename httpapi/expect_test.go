@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // problem is an error's envelope.
@@ -92,7 +93,7 @@ func expectJSON(t *testing.T, what string, w *httptest.ResponseRecorder, want st
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != 200 || !reflect.DeepEqual(a, b) {
 		t.Errorf("%s = %d %s, want 200 %s", what, w.Code, w.Body, want)
 	}
-	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
-		t.Errorf("%s: Content-Type = %q, want JSON", what, got)
+	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" || !utf8.Valid(w.Body.Bytes()) {
+		t.Errorf("%s: Content-Type = %q and %q, want JSON in UTF-8", what, got, w.Body)
 	}
 }

@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/longrun-dev/longrun/internal/server"
 	"github.com/longrun-dev/longrun/longrunpb"
 )
 
@@ -110,6 +113,55 @@ func TestMixin_HandedOver(t *testing.T) {
 	done, err := waitFor(t, other, got.GetName())
 	if err != nil || !proto.Equal(done.GetResponse(), result) {
 		t.Errorf("the result of %s = %v, %v; want %v", got.GetName(), done, err, result)
+	}
+}
+
+// MIX-01: the configuration that is our example lists the interface among its apis and has
+// a rule for each of its methods, and all of them are served by it, at those paths alone.
+func TestMixin_ExampleConfiguration(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.ServiceConfig = filepath.Join("..", "..", "docs", "service-config.yaml")
+	text, err := os.ReadFile(o.ServiceConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixin := serviceOf(t, "google.longrunning.Operations")
+	if !strings.Contains(string(text), "\n- name: google.longrunning.Operations\n") {
+		t.Errorf("%s does not list %s", o.ServiceConfig, mixin.FullName())
+	}
+	for i := range mixin.Methods().Len() {
+		if name := string(mixin.Methods().Get(i).FullName()); !strings.Contains(string(text), "selector: "+name+"\n") {
+			t.Errorf("%s has no rule for %s", o.ServiceConfig, name)
+		}
+	}
+	d := httpDoor{webClient(t, nil), "http://" + serve(t, o).HTTPAddr()}
+	op := new(longrunningpb.Operation)
+	if code := d.do(t.Context(), "POST", "/v1/projects/p/locations/l/operations:simulate", `{"runDuration":"60s"}`, op); code != codes.OK {
+		t.Fatalf("simulate = %v", code)
+	}
+	for _, call := range []struct{ method, path string }{
+		{"GET", "projects/p/locations/l/operations"}, {"GET", op.GetName()}, {"POST", op.GetName() + ":cancel"}, {"POST", op.GetName() + ":wait"}, {"DELETE", op.GetName()},
+	} {
+		if code := d.do(t.Context(), call.method, "/v1/"+call.path, "", nil); code != codes.NotFound {
+			t.Errorf("%s /v1/%s = %v, want NOT_FOUND", call.method, call.path, code)
+		}
+		if code := d.do(t.Context(), call.method, "/v3/"+call.path, "", nil); code != codes.OK {
+			t.Errorf("%s /v3/%s = %v, want OK", call.method, call.path, code)
+		}
+	}
+}
+
+// MIX-04: a rule is for google.longrunning.Operations.X. One that takes X for a method of
+// the service that starts operations is refused, not passed over.
+func TestMixin_SelectorOfTheHost(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.ServiceConfig = filepath.Join(t.TempDir(), "service.yaml")
+	write(t, o.ServiceConfig, "http:\n  rules:\n  - {selector: longrun.v1.Simulator.GetOperation, get: '/v3/{name=operations/*}'}\n")
+	_, err := server.Open(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), `longrun.v1.Simulator has no method "GetOperation"`) {
+		t.Errorf("Open = %v, want the selector in it", err)
 	}
 }
 
