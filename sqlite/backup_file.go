@@ -53,7 +53,7 @@ func saveBackup(ctx context.Context, file string, o BackupOptions, fill func(w i
 	partial := path + partialSuffix
 	defer func() {
 		if err != nil {
-			os.Remove(partial)
+			_ = removePartial(partial) // the next one tries again, and says so
 		}
 	}()
 	if err := writePartial(ctx, file, partial, fill); err != nil {
@@ -135,10 +135,8 @@ func vacant(path string, o BackupOptions) error {
 
 // writePartial makes the file and flushes it.
 func writePartial(ctx context.Context, file, partial string, fill func(w io.Writer) error) error {
-	for _, left := range []string{partial, partial + lockSuffix} {
-		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return unwritable(file, err)
-		}
+	if err := removePartial(partial); err != nil {
+		return unwritable(file, err)
 	}
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -159,6 +157,17 @@ func writePartial(ctx context.Context, file, partial string, fill func(w io.Writ
 		return readError("backup", ctx.Err())
 	}
 	return err
+}
+
+// removePartial removes what is left of a backup, and first what lies beside it: a
+// log would be taken for the next one's.
+func removePartial(partial string) error {
+	for _, suffix := range []string{"-wal", "-shm", "-journal", redoSuffixes[0], redoSuffixes[1], lockSuffix, ""} {
+		if err := os.Remove(partial + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // target is a file of which it is known that writing it went wrong.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,8 +15,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/longrun-dev/longrun"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/testing/protocmp"
 )
 
 // A name that is taken stays as it was, and nothing is left beside it.
@@ -253,4 +256,58 @@ func TestSaveBackup_Killed(t *testing.T) {
 		t.Error("the half is still there")
 	}
 	wantSound(t, file)
+}
+
+// What a killed backup has left beside its partial file is not taken for the next
+// one's.
+func TestBackup_LeftBeside(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+	dir := t.TempDir()
+	file := filepath.Join(dir, "copy.db")
+	fillStore(t, s, 20)
+	if err := s.settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, newOp())
+	older := copyAsIs(t, s)
+	for range 20 {
+		op := newOp()
+		op.ConflictKey = op.ID.String()
+		create(t, s, op)
+	}
+	for suffix, body := range map[string][]byte{"-wal": nil, redoSuffixes[0]: nil, redoSuffixes[1]: nil, "-shm": []byte("garbage")} {
+		if body == nil {
+			var err error
+			if body, err = os.ReadFile(older + suffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(file+partialSuffix+suffix, body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	from := copyAsIs(t, s)
+	if err := Backup(t.Context(), from, file, BackupOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantSound(t, file)
+	got, want := listed(t, openTest(t, file, Options{})), listed(t, s)
+	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
+		t.Errorf("in the copy (-want +got):\n%s", diff)
+	}
+	for name := range contents(t, dir) {
+		if strings.Contains(name, partialSuffix) {
+			t.Errorf("%s was left", name)
+		}
+	}
+}
+
+func listed(t *testing.T, s *Store) []*longrun.Operation {
+	t.Helper()
+	page, err := s.List(t.Context(), longrun.Query{Parent: "-", Limit: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page.Operations
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -140,8 +141,23 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("Create on a full disk: %v, want that it did not happen", err)
 	}
 	wantSame(t, "read on a full disk", get(t, s, kept.ID), kept)
-	logged := create(t, s, newOp())
+	larger := newOp()
+	larger.Request = anyOf(20_000)
+	var logged *longrun.Operation
+	for range mixedBatches + 1 { // which go straight to the tables at first
+		if logged, err = s.Create(t.Context(), longrun.NewOperation{Operation: larger}); err == nil {
+			break
+		}
+	}
+	if err != nil || stored(t, s, larger.ID) != 0 {
+		t.Fatalf("Create: %v, want that the redo log has it, and the tables have not", err)
+	}
 	wantSame(t, "read of what only the redo log has", get(t, s, logged.ID), logged)
+	_, err = s.List(t.Context(), longrun.Query{Parent: "-", Limit: 1})
+	wantCode(t, "List, which waits for the tables", err, codes.Unavailable)
+	if err == nil || !strings.Contains(err.Error(), "the disk is full") {
+		t.Errorf("List: %v, want that it says why", err)
+	}
 	limitPages(t, s, 1<<20)
 	update(t, s, create(t, s, newOp()).ID, cancel)
 	closeTest(t, s)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,6 @@ import (
 	"github.com/longrun-dev/longrun"
 	"google.golang.org/grpc/codes"
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // everyKind makes a database with every kind of row.
@@ -104,10 +104,19 @@ func rawScript(t *testing.T, file, script string) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for stmt := range strings.SplitSeq(script, ";") {
-		if err := sqlitex.ExecuteTransient(c, stmt, nil); err != nil && strings.TrimSpace(stmt) != "" {
+	for script = strings.TrimSpace(script); script != ""; {
+		// SQLite says where a statement ends: a trigger has a semicolon inside.
+		stmt, rest, err := c.PrepareTransient(script)
+		if err != nil {
 			t.Fatal(err)
 		}
+		for more := true; more && err == nil; {
+			more, err = stmt.Step()
+		}
+		if err := errors.Join(err, stmt.Finalize()); err != nil {
+			t.Fatal(err)
+		}
+		script = strings.TrimSpace(script[len(script)-rest:])
 	}
 }
 

@@ -153,14 +153,15 @@ func (c *conn) close() error {
 
 // readers is a small pool of read-only connections.
 type readers struct {
-	file string
-	free chan *conn // a nil stands for one that is not open yet
+	file   string
+	free   chan *conn    // a nil stands for one that is not open yet
+	closed chan struct{} // closed when none will come back
 }
 
 const maxReaders = 4
 
 func newReaders(file string) *readers {
-	r := &readers{file: file, free: make(chan *conn, maxReaders)}
+	r := &readers{file: file, free: make(chan *conn, maxReaders), closed: make(chan struct{})}
 	for range maxReaders {
 		r.free <- nil
 	}
@@ -172,6 +173,8 @@ func (r *readers) with(ctx context.Context, f func(*conn) error) error {
 	var c *conn
 	select {
 	case c = <-r.free:
+	case <-r.closed:
+		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -203,6 +206,7 @@ func (r *readers) close() {
 			c.close()
 		}
 	}
+	close(r.closed)
 }
 
 // script runs the statements of a migration.

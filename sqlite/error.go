@@ -21,6 +21,9 @@ func unavailable(verb, msg string, err error) *longrun.Error {
 	return &longrun.Error{Code: codes.Unavailable, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: msg, Err: err}
 }
 
+// errClosed says that a call that began before Close came too late.
+var errClosed = errors.New("the store is closed")
+
 func closedError(verb string) error { return unavailable(verb, "the store is closed", nil) }
 
 // queueError says what it means for a call that its item did not come back from
@@ -78,8 +81,12 @@ func readError(verb string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case err == errClosed:
+		return closedError(verb)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &longrun.Error{Code: longrun.CodeOf(err), Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
+	case sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull:
+		return unavailable(verb, outageMsg(err), err) // of what had to be written first
 	case sqlite.ErrCode(err).ToPrimary() == sqlite.ResultInterrupt:
 		return &longrun.Error{Code: codes.Canceled, Reason: longrun.ReasonUnavailable, Verb: verb, Msg: "the caller has gone", Err: err}
 	}

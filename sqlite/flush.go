@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -110,7 +109,7 @@ func (f *flusher) await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-f.done:
-		return errors.New("the store is closed")
+		return errClosed
 	}
 }
 
@@ -173,6 +172,13 @@ func (w *writer) storeAll() error {
 	return w.mendRedo()
 }
 
+// storeLast is storeAll when the writer has ended.
+func (s *Store) storeLast() error {
+	s.checkpoints.writing.Lock()
+	defer s.checkpoints.writing.Unlock()
+	return s.writer.storeAll()
+}
+
 // storeFresh stores what is frozen. It reports whether that had been frozen
 // before, by an attempt that has failed, so that there may be more.
 func (w *writer) storeFresh() (again bool, err error) {
@@ -187,6 +193,7 @@ func (w *writer) storeFresh() (again bool, err error) {
 		}
 		w.unsure = false
 		if applied >= f.seq {
+			w.floor.publish(f.puts())
 			w.s.cache.thaw()
 			return true, nil
 		}
@@ -260,7 +267,7 @@ func (w *writer) storeEntries(f *fresh) error {
 	return w.wrote(w.c.exec(sqlApplied, func(stmt *sqlite.Stmt) { stmt.BindInt64(1, f.seq) }))
 }
 
-// mendRedo takes the redo log into use again after one of its flushes has failed.
+// mendRedo takes the redo log into use again after it has failed.
 // Nothing is fresh. The frame of which nobody knows is passed over for ever.
 func (w *writer) mendRedo() error {
 	redo := w.s.redo

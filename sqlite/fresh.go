@@ -41,6 +41,15 @@ const (
 
 func (f *fresh) isFull() bool { return len(f.order) >= maxFresh || f.bytes >= maxFreshBytes }
 
+// puts returns what f changes in the database.
+func (f *fresh) puts() []put {
+	puts := make([]put, len(f.order))
+	for i, e := range f.order {
+		puts[i] = put{id: e.now.op.ID, old: e.before, next: e.now}
+	}
+	return puts
+}
+
 func (c *cache) freshLocked(id longrun.ID) *freshEntry {
 	if e := c.fresh.entries[id]; e != nil {
 		return e
@@ -64,7 +73,7 @@ func (c *cache) publishLogged(puts []put) {
 			}
 		}
 		e.now = p.next
-		f.bytes += p.next.size
+		f.bytes += p.next.size + len(p.cold.packed) + len(p.cold.request)
 		c.putLocked(p.id, p.next)
 	}
 }
@@ -107,12 +116,12 @@ func (c *cache) isFresh(op *longrun.Operation) bool {
 
 // stored returns the record that the database has under id, as get does; nil and
 // true mean that it has none.
-func (c *cache) stored(id longrun.ID) (r *record, known bool) {
+func (c *cache) stored(id longrun.ID) (r *record, turn int, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e := c.freshLocked(id); e != nil {
-		return e.before, true
+		return e.before, c.turn, true
 	}
 	r = c.getLocked(id)
-	return r, r != nil
+	return r, c.turn, r != nil
 }

@@ -19,8 +19,9 @@ const sqlByID = `SELECT ` + recordColumns + recordTables + `WHERE o.id = ?`
 // load returns the record as the open transaction sees it, nil if there is none.
 func (w *writer) load(id longrun.ID) (*record, error) {
 	r, ok := w.overlay[id]
+	turn := 0
 	if !ok {
-		r, ok = w.s.cache.stored(id)
+		r, turn, ok = w.s.cache.stored(id)
 	}
 	if r == removed {
 		return nil, nil
@@ -30,8 +31,9 @@ func (w *writer) load(id longrun.ID) (*record, error) {
 	}
 	r, err := w.c.one(sqlByID, func(stmt *sqlite.Stmt) { stmt.BindBytes(1, id[:]) })
 	if r != nil {
-		// Nothing in this transaction has touched it, so it is committed.
-		w.s.cache.publish([]put{{id: id, next: r}})
+		// Nothing in this transaction has touched it, so it is committed. Where
+		// the transaction stores what is fresh, it may have changed meanwhile.
+		w.s.cache.fill(id, r, turn)
 	}
 	return r, err
 }

@@ -108,7 +108,7 @@ func (r *recovery) step(t *testing.T) (more bool) {
 // meanwhile is stored at once, and runs before what is taken over later.
 func TestRecovery_InSlices(t *testing.T) {
 	t.Parallel()
-	for kind, n := range map[string]int{"process": 20_000, "remote": 5_000} {
+	for kind, n := range map[string]int{"process": 4_000, "remote": 2_000} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			file := filepath.Join(t.TempDir(), "x.db")

@@ -35,7 +35,7 @@ type redo struct {
 	at     int64       // where the next frame goes
 	end    [2]int64    // how far the files reach
 	seq    int64       // of the last frame that was tried
-	broken bool        // a flush has failed: what is on the disk nobody knows
+	broken bool        // a frame was not written or not flushed: what is on the disk nobody knows
 }
 
 // redoFile is what the log needs of a file.
@@ -81,10 +81,11 @@ func checksum(frame []byte) uint32 {
 var errFlush = errors.New("redo log: not flushed")
 
 // append makes a frame durable that begins with redoHeader bytes of room. When it
-// fails, the frame is not there, unless it is errFlush. The caller holds mu.
+// fails, the frame was not flushed, unless it is errFlush: its batch may go another
+// way, once the log is mended. The caller holds mu.
 func (l *redo) append(frame []byte) error {
 	if l.broken {
-		return errors.New("redo log: an earlier flush has failed")
+		return errors.New("redo log: an earlier frame is in doubt")
 	}
 	f, err := l.file(l.half)
 	if err != nil {
@@ -99,10 +100,11 @@ func (l *redo) append(frame []byte) error {
 			return err
 		}
 	}
+	l.seq++
 	if _, err := f.WriteAt(frame, l.at); err != nil {
+		l.broken = true
 		return fmt.Errorf("redo log: %w", err)
 	}
-	l.seq++
 	if err := f.Flush(); err != nil {
 		l.broken = true
 		return errors.Join(errFlush, err)
@@ -146,7 +148,7 @@ func (l *redo) turn() {
 	l.half, l.at = 1-l.half, int64(redoStart)
 }
 
-// mend begins the log anew after a flush has failed. Everything that was told to
+// mend begins the log anew after a write or a flush has failed. Everything that was told to
 // be done is in the database, and the number up to which it is covers the frame
 // of which nobody knows. The caller holds mu.
 func (l *redo) mend() error {
@@ -204,6 +206,7 @@ func openRedoFile(name string) (redoFile, error) {
 	return diskFile{f}, nil
 }
 
+// isBroken reports whether a frame is in doubt.
 func (l *redo) isBroken() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -149,7 +149,10 @@ func TestRedo_Unapplied(t *testing.T) {
 }
 
 // faults says how the files of a log fail.
-type faults struct{ write, flush error }
+type faults struct {
+	write, flush error
+	late         error // of a write that has happened
+}
 
 // faultyFile fails on demand.
 type faultyFile struct {
@@ -162,7 +165,8 @@ func (f *faultyFile) WriteAt(b []byte, off int64) (int, error) {
 		n, err := f.redoFile.WriteAt(b[:len(b)/2], off)
 		return n, errors.Join(err, f.faults.write)
 	}
-	return f.redoFile.WriteAt(b, off)
+	n, err := f.redoFile.WriteAt(b, off)
+	return n, errors.Join(err, f.faults.late)
 }
 
 func (f *faultyFile) Flush() error {
@@ -185,7 +189,8 @@ func makeFaulty(l *redo) *faults {
 
 var errBroken = errors.New("broken disk")
 
-// A write that fails leaves no frame, and the next one takes its place.
+// A write that fails may leave a frame, or none: nothing is appended any more until
+// the log begins anew, past that frame.
 func TestRedo_WriteFails(t *testing.T) {
 	t.Parallel()
 	l := testRedo(t)
@@ -197,8 +202,14 @@ func TestRedo_WriteFails(t *testing.T) {
 	}
 	wantFrames(t, l, 1, "one")
 	f.write = nil
-	appendFrames(t, l, "two")
-	wantFrames(t, l, 1, "one", "two")
+	if err := l.append(frameOf("never")); err == nil || !l.isBroken() {
+		t.Errorf("append after a failed write = %v, want an error", err)
+	}
+	if err := l.mend(); err != nil {
+		t.Fatal(err)
+	}
+	appendFrames(t, l, "three")
+	wantFrames(t, l, 3, "three")
 }
 
 // After a flush that failed nobody knows what is on the disk: nothing is appended

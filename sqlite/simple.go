@@ -67,6 +67,11 @@ func (w *writer) commitSimply(batch []change) bool {
 			return false
 		}
 	}
+	if w.failed {
+		// A crash may bring to light what that COMMIT was to store, and the log
+		// must not go on from where it is not there. The next COMMIT settles it.
+		return false
+	}
 	if w.mixed > 0 && len(batch) < smallBatch {
 		w.mixed--
 		return false
@@ -100,10 +105,15 @@ func (w *writer) commitSimply(batch []change) bool {
 		return true
 	default:
 		b.newest = newest
-		w.s.log.Warn("redo log", "err", err)
+		if err != errTooLarge {
+			w.s.log.Warn("redo log", "err", err)
+		}
 		return false
 	}
 }
+
+// errTooLarge says that a batch is too large for a frame, and is to be a transaction.
+var errTooLarge = errors.New("batch is too large")
 
 func (b *simpleBatch) reset() {
 	clear(b.puts)
@@ -135,9 +145,9 @@ func (b *simpleBatch) commit() (err error) {
 		if b.frame, err = appendEntry(b.frame, p.next, whole); err != nil {
 			return err
 		}
-	}
-	if len(b.frame) > maxFrame {
-		return errors.New("batch is too large")
+		if len(b.frame) > maxFrame {
+			return errTooLarge
+		}
 	}
 	redo := b.s.redo
 	redo.mu.Lock()
@@ -180,6 +190,9 @@ func (c *createChange) simply(b *simpleBatch) bool {
 		return false
 	}
 	r := newRecord(op.Stored(b.s.clock.createTime(), false))
+	if !fits(r.op) {
+		return false
+	}
 	b.keep(put{id: op.ID, next: r, cold: c.cold})
 	if op.RequestID != "" {
 		b.requests[requestOf(op)] = true
@@ -226,6 +239,17 @@ func (b *simpleBatch) isNew(op *longrun.Operation) bool {
 	return err == nil && !found
 }
 
+// fits reports whether the tables take an operation that is not hidden and has no
+// key. What they would refuse must never be in the redo log, where everything
+// else would wait behind it: as a transaction, it is refused alone.
+func fits(op *longrun.Operation) bool {
+	return !op.Hidden && op.State >= longrun.Pending && op.State <= longrun.Cancelled &&
+		(op.State == longrun.Pending) == !op.ReadyTime.IsZero() &&
+		op.State.Done() == !op.ExpireTime.IsZero() &&
+		(op.State == longrun.Succeeded) == (op.Response != nil) &&
+		(op.State == longrun.Failed || op.State == longrun.Cancelled) == (op.Error != nil)
+}
+
 // simply changes a record that is in memory and has neither steps nor a key.
 func (u *updateChange) simply(b *simpleBatch) bool {
 	if u.c.Step != nil {
@@ -249,7 +273,7 @@ func (u *updateChange) simply(b *simpleBatch) bool {
 		return true
 	}
 	op := next.op
-	if op.Hidden || op.RequestID != cur.op.RequestID || !sameCold(cur.op, op) || !isSame(cur.op, op) ||
+	if !fits(op) || op.RequestID != cur.op.RequestID || !sameCold(cur.op, op) || !isSame(cur.op, op) ||
 		len(op.Response.GetValue())+len(op.Metadata.GetValue()) > maxSimple {
 		return false
 	}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -288,5 +289,57 @@ func (m *mixed) wantAll(t *testing.T, s *Store) {
 	}
 	for i, op := range ops {
 		wantSame(t, "operation", op, m.all[m.ids[i]])
+	}
+}
+
+// CON-02: Close in the midst of calls of all kinds ends, they all end, and what was
+// answered is there afterwards.
+func TestSimple_CloseWhileBusy(t *testing.T) {
+	t.Parallel()
+	for range 3 {
+		file := filepath.Join(t.TempDir(), "x.db")
+		s := openTest(t, file, Options{})
+		session := openSession(t, s, "process")
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		told := map[longrun.ID]longrun.State{}
+		tell := func(op *longrun.Operation, err error) bool {
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil && op != nil {
+				told[op.ID] = op.State
+			}
+			if err != nil {
+				wantCode(t, "a call beside Close", err, codes.Unavailable)
+			}
+			return err == nil
+		}
+		for range 8 {
+			all.Go(func() {
+				for {
+					op, err := s.Create(context.Background(), longrun.NewOperation{Operation: claimed(session)})
+					if !tell(op, err) {
+						return
+					}
+					if op, err = s.Update(context.Background(), longrun.Change{ID: op.ID, Apply: returned(10)}); !tell(op, err) {
+						return
+					}
+					_, err = s.List(context.Background(), longrun.Query{Parent: "-", Limit: 3})
+					if !tell(nil, err) {
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(50 * time.Millisecond)
+		closeTest(t, s)
+		all.Wait()
+		wantSound(t, file)
+		s = openTest(t, file, Options{})
+		for id, state := range told {
+			if got := get(t, s, id); got == nil || got.State != state {
+				t.Errorf("%v after opening, want %v", got, state)
+			}
+		}
 	}
 }

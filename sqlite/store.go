@@ -219,7 +219,7 @@ func (s *Store) Close() error {
 		s.queue.Close()
 		<-s.wrote
 		s.flusher.close()
-		err := s.flush()
+		err := s.storeLast()
 		s.checkpoints.close()
 		s.closeErr = errors.Join(err, s.release())
 		if s.closeErr != nil {
@@ -250,9 +250,9 @@ func (s *Store) release() error {
 }
 
 // leave makes the file tidy for its next owner. A redo log that holds more than
-// the database stays where it is.
+// the database, or may do, stays where it is.
 func (w *writer) leave() error {
-	if n, _ := w.s.cache.unstored(); n > 0 {
+	if n, _ := w.s.cache.unstored(); n > 0 || w.s.redo.isBroken() {
 		return w.s.redo.close()
 	}
 	if err := w.s.redo.remove(); err != nil {

@@ -296,3 +296,18 @@ func TestClose(t *testing.T) {
 	wantCode(t, "Tx", s.Tx(t.Context(), func(*Tx) error { return nil }), codes.Unavailable)
 	wantCode(t, "Watch", s.Watch(t.Context(), func(longrun.Hint) {}), codes.Unavailable)
 }
+
+// A call that began before Close, and reads after it, ends.
+func TestClose_ReadComesLate(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+	closeTest(t, s)
+	done := make(chan error, 1)
+	go func() { _, err := s.get(t.Context(), []longrun.ID{longrun.NewID()}); done <- err }()
+	select {
+	case err := <-done:
+		wantCode(t, "a late read", readError("get", err), codes.Unavailable)
+	case <-time.After(5 * time.Second):
+		t.Error("a late read does not end")
+	}
+}

@@ -37,10 +37,10 @@ type updateChange struct {
 
 func (u *updateChange) apply(w *writer) error {
 	cur, err := w.load(u.c.ID)
+	u.stored = cur // also nil: an attempt that was given up may have set it
 	if err != nil {
 		return err
 	}
-	u.stored = cur
 	if cur == nil {
 		return &longrun.Error{
 			Code: codes.NotFound, Reason: longrun.ReasonOperationNotFound, Verb: "update",

@@ -78,6 +78,7 @@ type writer struct {
 	simple  *simpleBatch
 	mixed   int  // small batches yet to go straight into the database
 	unsure  bool // nobody knows whether what is frozen was committed
+	failed  bool // a COMMIT has failed, and none has gone well since
 	room    room // that new rows get
 }
 
@@ -93,6 +94,7 @@ const (
 	sqlUndo      = `ROLLBACK TO longrun_change`
 	sqlRelease   = `RELEASE longrun_change`
 	sqlCeiling   = `UPDATE longrun_clock SET ceiling = ?1, floor = max(floor, ?2)`
+	sqlTouch     = `UPDATE longrun_clock SET ceiling = ceiling + 1`
 )
 
 // commit is what the queue calls.
@@ -196,6 +198,13 @@ func (w *writer) attempt(batch []change, savepoints bool) (err error) {
 	if err := w.raiseCeiling(); err != nil {
 		return err
 	}
+	if w.failed {
+		// A batch that changes nothing would leave on the disk what that COMMIT
+		// may have written.
+		if err := w.c.exec(sqlTouch, nil); err != nil {
+			return err
+		}
+	}
 	w.doubt(true)
 	if err := w.c.exec(sqlCommit, nil); err != nil {
 		// A write that found no space has not happened. Of anything else that
@@ -203,9 +212,10 @@ func (w *writer) attempt(batch []change, savepoints bool) (err error) {
 		if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
 			return err
 		}
+		w.failed = true
 		return &unknownError{err}
 	}
-	done = true
+	done, w.failed = true, false
 	w.publish()
 	return nil
 }
