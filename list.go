@@ -42,7 +42,7 @@ const scanFactor = 20
 // List returns a page of the operations under a parent. A parent that nobody has
 // used is an empty list: parents are not ours to know (LST-05).
 func (s *Service) List(ctx context.Context, r ListRequest) (ListPage, error) {
-	parent, malformed := parseListParent(r.Parent)
+	parent, malformed := ParseListParent(r.Parent)
 	if err := s.authorizeParent(ctx, VerbList, parent, Name{}); err != nil {
 		return ListPage{}, err
 	}

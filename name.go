@@ -151,7 +151,7 @@ func validSegment(s string) bool {
 	return true
 }
 
-// listParentRule says what parseListParent wants.
+// listParentRule says what ParseListParent wants.
 const listParentRule = `must be a resource name such as projects/p: segments of letters, digits and -._~:@+=,!$ between single slashes, or - for any, and the last not the word operations`
 
 // parentRule says what validParent wants.
@@ -170,10 +170,11 @@ func checkParent(s string) error {
 	return nil
 }
 
-// parseListParent parses the name field of ListOperations: the parent itself,
+// ParseListParent parses the name field of ListOperations: the parent itself,
 // or its collection of operations (LST-03). Segments may be "-" (LST-08), and
-// "-" alone means every parent.
-func parseListParent(s string) (string, error) {
+// "-" alone means every parent. The result is what Options.Authorize is asked with;
+// the error is INVALID_ARGUMENT (LST-06).
+func ParseListParent(s string) (string, error) {
 	if len(s) > MaxNameBytes {
 		return "", nameError("name is longer than 1024 bytes")
 	}

@@ -61,11 +61,11 @@ func TestParseListParent(t *testing.T) {
 		"-": "-", "-/operations": "-",
 		"operations/x": "operations/x",
 	} {
-		if got, err := parseListParent(in); err != nil || got != want {
-			t.Errorf("parseListParent(%q) = %q, %v; want %q", in, got, err, want)
+		if got, err := ParseListParent(in); err != nil || got != want {
+			t.Errorf("ParseListParent(%q) = %q, %v; want %q", in, got, err, want)
 		}
 	}
-	if _, err := parseListParent(strings.Repeat("p", MaxNameBytes)); err != nil {
+	if _, err := ParseListParent(strings.Repeat("p", MaxNameBytes)); err != nil {
 		t.Errorf("a parent at the limit: %v", err)
 	}
 }
@@ -77,13 +77,13 @@ func TestParseListParent_Malformed(t *testing.T) {
 		"/", "//", "/projects/p", "projects/p/", "projects//p", "projects/p//operations", "a b", "p/..", "p/./q",
 		"projects/p/operations/operations", "operations/operations", "//example.com/p", "p\x00", strings.Repeat("p", MaxNameBytes+1),
 	} {
-		got, err := parseListParent(in)
+		got, err := ParseListParent(in)
 		if err == nil {
-			t.Errorf("parseListParent(%.40q) = %q, want an error", in, got)
+			t.Errorf("ParseListParent(%.40q) = %q, want an error", in, got)
 			continue
 		}
 		if e := err.(*Error); e.Reason != ReasonInvalidOperationName || e.Field != "name" {
-			t.Errorf("parseListParent(%.40q) = reason %s, field %q", in, e.Reason, e.Field)
+			t.Errorf("ParseListParent(%.40q) = reason %s, field %q", in, e.Reason, e.Field)
 		}
 	}
 }

@@ -70,23 +70,23 @@ func TestAccess_Denied(t *testing.T) {
 	s := newSystemWith(t, settings{Options: longrun.Options{Authorize: deny("bob")}, server: callersByMetadata()})
 	there, missing := s.start(t, parent), parent+"/operations/"+longrun.NewID().String()
 	bob := as(t, "bob")
-	for _, call := range []func(ctx context.Context, name string) error{
-		func(ctx context.Context, name string) error {
+	for verb, call := range map[longrun.Verb]func(ctx context.Context, name string) error{
+		longrun.VerbGet: func(ctx context.Context, name string) error {
 			_, err := s.ops.GetOperation(ctx, &longrunningpb.GetOperationRequest{Name: name})
 			return err
 		},
-		func(ctx context.Context, name string) error { return s.cancelError(t, ctx, name) },
-		func(ctx context.Context, name string) error {
+		longrun.VerbCancel: func(ctx context.Context, name string) error { return s.cancelError(t, ctx, name) },
+		longrun.VerbDelete: func(ctx context.Context, name string) error {
 			_, err := s.ops.DeleteOperation(ctx, &longrunningpb.DeleteOperationRequest{Name: name})
 			return err
 		},
-		func(ctx context.Context, name string) error { _, err := s.wait(ctx, name, 0); return err },
+		longrun.VerbWait: func(ctx context.Context, name string) error { _, err := s.wait(ctx, name, 0); return err },
 	} {
 		errThere, errMissing := call(bob, there), call(bob, missing)
 		expectNamed(t, errThere, denied, there)
 		expectNamed(t, errMissing, denied, missing)
-		if got := status.Convert(errMissing).Message(); !strings.Contains(got, missing) || !strings.Contains(got, "not exist") {
-			t.Errorf("message = %q, want the name in it, and that it might not exist", got)
+		if got := status.Convert(errMissing).Message(); !strings.Contains(got, missing) || !strings.Contains(got, "not exist") || !strings.Contains(got, string(verb)) {
+			t.Errorf("message = %q, want %s and the name in it, and that it might not exist", got, verb)
 		}
 		if a, b := shape(t, errThere, there), shape(t, errMissing, missing); a != b {
 			t.Errorf("refusals differ: %q and %q", a, b)
@@ -110,15 +110,19 @@ func shape(t *testing.T, err error, name string) string {
 }
 
 // AUT-03: a Status of the author's policy is kept as it is, UNAUTHENTICATED too
-// (AUT-01), without what wraps it.
+// (AUT-01), without what wraps it. AUT-10: so a policy can hide all from a whole class of
+// callers by NOT_FOUND.
 func TestAccess_OwnStatus(t *testing.T) {
 	t.Parallel()
-	s := newSystemWith(t, settings{Options: longrun.Options{Authorize: func(context.Context, longrun.Verb, string) error {
-		return errors.Join(errDetail, status.Error(codes.Unauthenticated, "who is calling?"))
-	}}})
-	err := s.getError(t, "operations/x")
-	expect(t, err, want{code: codes.Unauthenticated, reason: "UNAUTHENTICATED"})
-	if got := status.Convert(err).Message(); got != "who is calling?" {
-		t.Errorf("message = %q, want the policy's", got)
+	for code, reason := range map[codes.Code]string{codes.Unauthenticated: "UNAUTHENTICATED", codes.NotFound: "NOT_FOUND"} {
+		s := newSystemWith(t, settings{Options: longrun.Options{Authorize: func(context.Context, longrun.Verb, string) error {
+			return errors.Join(errDetail, status.Error(code, "who is calling?"))
+		}}})
+		for _, err := range []error{s.getError(t, "operations/x"), s.listError(t, &longrunningpb.ListOperationsRequest{})} {
+			st := status.Convert(err)
+			if got := errorInfoOf(st).GetReason(); st.Code() != code || got != reason || st.Message() != "who is calling?" {
+				t.Errorf("refusal = %v with reason %q, want the policy's with %s", err, got, reason)
+			}
+		}
 	}
 }

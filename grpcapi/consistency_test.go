@@ -38,7 +38,7 @@ func TestConsistency_Restart(t *testing.T) {
 	}
 }
 
-// CON-01: when a method has returned, every reader of this store sees it.
+// CON-01, GET-02: when a method has returned, every reader of this store sees it.
 func TestConsistency_OtherServer(t *testing.T) {
 	t.Parallel()
 	a := newSystem(t)

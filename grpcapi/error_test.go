@@ -16,9 +16,11 @@ import (
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/grpcapi"
@@ -85,6 +87,16 @@ func TestError_OwnDetails(t *testing.T) {
 	if n := len(status.Convert(got).Details()); n != 2 {
 		t.Errorf("details = %v, want the ErrorInfo and the QuotaFailure", status.Convert(got).Details())
 	}
+	unmet := &errdetails.PreconditionFailure{Violations: []*errdetails.PreconditionFailure_Violation{{Type: "SHELF", Subject: "shelves/7"}}}
+	if st, err = status.New(codes.FailedPrecondition, "the shelf is full").WithDetails(unmet); err != nil {
+		t.Fatal(err)
+	}
+	s.fail(st.Err())
+	got = s.simulateError(t)
+	expect(t, got, want{code: codes.FailedPrecondition, reason: "FAILED_PRECONDITION"})
+	if kept, ok := status.Convert(got).Details()[0].(*errdetails.PreconditionFailure); !ok || !proto.Equal(kept, unmet) {
+		t.Errorf("details = %v, want the PreconditionFailure", status.Convert(got).Details())
+	}
 }
 
 // ERR-04: the same error has the same reason and domain; different ones differ.
@@ -97,7 +109,11 @@ func TestError_ReasonsAreStable(t *testing.T) {
 		"OPERATION_NOT_FOUND":    func() error { return s.getError(t, "operations/none") },
 		"INVALID_PAGE_SIZE":      func() error { return s.listError(t, &longrunningpb.ListOperationsRequest{PageSize: -1}) },
 		"INVALID_PAGE_TOKEN":     func() error { return s.listError(t, &longrunningpb.ListOperationsRequest{PageToken: "x"}) },
-		"INVALID_TIMEOUT":        func() error { return s.waitFor(t, "operations/none", &durationpb.Duration{Seconds: -1}) },
+		"INVALID_FILTER":         func() error { return s.listError(t, &longrunningpb.ListOperationsRequest{Filter: "("}) },
+		"METHOD_NOT_SUPPORTED": func() error {
+			return s.conn.Invoke(t.Context(), "/example.Nothing/At", &emptypb.Empty{}, &emptypb.Empty{})
+		},
+		"INVALID_TIMEOUT": func() error { return s.waitFor(t, "operations/none", &durationpb.Duration{Seconds: -1}) },
 		"PARTIAL_SUCCESS_UNSUPPORTED": func() error {
 			return s.listError(t, &longrunningpb.ListOperationsRequest{ReturnPartialSuccess: true})
 		},
@@ -173,9 +189,16 @@ func (brokenStore) Get(context.Context, ...longrun.ID) ([]*longrun.Operation, er
 func TestError_NoLocalizedMessage(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	for _, d := range status.Convert(s.getError(t, "operations/none")).Details() {
-		if m, ok := d.(*errdetails.LocalizedMessage); ok {
-			t.Errorf("detail = %v, want none", m)
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "accept-language", "ja")
+	for _, name := range []string{"operations/none", ""} {
+		_, err := s.ops.GetOperation(ctx, &longrunningpb.GetOperationRequest{Name: name})
+		if err == nil {
+			t.Fatalf("Get(%q) = nil, want an error", name)
+		}
+		for _, d := range status.Convert(err).Details() {
+			if m, ok := d.(*errdetails.LocalizedMessage); ok {
+				t.Errorf("detail = %v, want none", m)
+			}
 		}
 	}
 }

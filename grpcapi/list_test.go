@@ -1,6 +1,7 @@
 package grpcapi_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -184,15 +185,49 @@ func TestList_Order(t *testing.T) {
 	}
 }
 
+// ORD-03: in which order a list across collections comes is nobody's business; what holds
+// is that a walk has each operation once, also while others are started.
+func TestList_AcrossCollections(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	seen := map[string]int{}
+	for i := range 9 {
+		seen[s.start(t, fmt.Sprintf("projects/p%d/locations/l%d", i%2, i%3))] = 0
+	}
+	for token := ""; ; {
+		page, err := s.ops.ListOperations(t.Context(), &longrunningpb.ListOperationsRequest{Name: "projects/-/locations/-", PageSize: 2, PageToken: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range namesOf(page) {
+			if _, before := seen[name]; before {
+				seen[name]++
+			}
+		}
+		s.start(t, "projects/p3/locations/l1")
+		if token = page.GetNextPageToken(); token == "" {
+			break
+		}
+	}
+	for name, times := range seen {
+		if times != 1 {
+			t.Errorf("%s was listed %d times, want once", name, times)
+		}
+	}
+}
+
 // PS-01: false is always accepted, and nothing is said to be unreachable.
 // PS-02: true is UNIMPLEMENTED.
 func TestList_PartialSuccess(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.start(t, parent)
-	page, err := s.ops.ListOperations(t.Context(), &longrunningpb.ListOperationsRequest{Name: parent, ReturnPartialSuccess: false})
-	if err != nil || page.GetUnreachable() != nil {
-		t.Errorf("List = %v, %v; want nothing unreachable", page, err)
+	// ORD-04: nothing can be read from the order of unreachable: it is always empty.
+	for _, name := range []string{parent, "projects/p1/locations/-", "-"} {
+		page, err := s.ops.ListOperations(t.Context(), &longrunningpb.ListOperationsRequest{Name: name, ReturnPartialSuccess: false})
+		if err != nil || page.GetUnreachable() != nil {
+			t.Errorf("List(%q) = %v, %v; want nothing unreachable", name, page, err)
+		}
 	}
 	for _, name := range []string{parent, "projects/p1/locations/-", ""} {
 		err := s.listError(t, &longrunningpb.ListOperationsRequest{Name: name, ReturnPartialSuccess: true})

@@ -1,6 +1,7 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -27,16 +28,7 @@ func (s *server) masked(ctx context.Context, verb longrun.Verb, name longrun.Nam
 	if wrong == nil {
 		return m, nil
 	}
-	denied := s.svc.Authorize(ctx, verb, name.Parent)
-	if e, ok := errors.AsType[*longrun.Error](denied); ok {
-		about := *e
-		about.Name = name // as the verb itself says it (AUT-03)
-		return mask.Mask{}, &about
-	}
-	if denied != nil {
-		return mask.Mask{}, denied
-	}
-	return mask.Mask{}, wrong
+	return mask.Mask{}, cmp.Or(s.denied(ctx, verb, name), wrong)
 }
 
 // readMask returns the mask in the metadata of a call, which several values make up

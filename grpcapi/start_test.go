@@ -124,7 +124,8 @@ func TestStart_MalformedRequestID(t *testing.T) {
 }
 
 // VAL-02, VAL-03: a valid dry run is a done operation with a response and no name,
-// and nothing is stored.
+// and nothing is stored. VAL-04: so there is none that goes on, and what is started in
+// earnest beside it is an operation like any other.
 func TestStart_ValidateOnly(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
@@ -137,16 +138,54 @@ func TestStart_ValidateOnly(t *testing.T) {
 	if got := s.list(t, "-"); len(got) != 0 {
 		t.Errorf("List = %q, want none", got)
 	}
+	name := s.simulate(t, &longrunpb.SimulateRequest{Parent: parent})
+	if got := s.list(t, "-"); !slices.Equal(got, []string{name}) || s.get(t, name).GetDone() {
+		t.Errorf("List = %q, want %s running", got, name)
+	}
+	s.cancel(t, name)
+	s.delete(t, name)
+}
+
+// PAR-01: several operations on one resource run side by side without a conflict key; with
+// one they wait, are refused or take over, as the policy of each start says. That is
+// documented at conflict_key and ConflictPolicy.
+func TestStart_OneResource(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.session = s.openSession(t, 0)
+	for range 2 {
+		name := s.simulate(t, &longrunpb.SimulateRequest{Parent: parent})
+		if r := s.claim(t, s.session); r == nil || r.name != name {
+			t.Fatalf("claimed %v, want %s beside the other", r, name)
+		}
+	}
+	holder := s.startKeyed(t, longrunpb.ConflictPolicy_CONFLICT_POLICY_UNSPECIFIED)
+	if r := s.claim(t, s.session); r == nil || r.name != holder {
+		t.Fatalf("claimed %v, want the holder %s", r, holder)
+	}
+	queued := s.startKeyed(t, longrunpb.ConflictPolicy_QUEUE)
+	if r := s.claim(t, s.session); r != nil || metadataOf(t, s.get(t, queued)).GetState() != longrunpb.OperationMetadata_PENDING {
+		t.Errorf("claimed %v, want %s to wait", r, queued)
+	}
+	_, err := s.starter.Simulate(t.Context(), &longrunpb.SimulateRequest{Parent: parent, ConflictKey: "shelf", OnConflict: longrunpb.ConflictPolicy_REJECT})
+	expect(t, err, want{code: codes.Aborted, reason: longrun.ReasonConcurrentOperation})
+	s.startKeyed(t, longrunpb.ConflictPolicy_PREEMPT)
+	expect(t, statusError(s.get(t, queued)), want{code: codes.Aborted, reason: longrun.ReasonOperationPreempted})
 }
 
 // PAR-02, PAR-03: a busy resource that refuses makes the starting call fail with
-// ABORTED, and no operation.
+// ABORTED, and no operation. POL-05: nothing tells the caller to repeat the call as it is.
 func TestStart_Reject(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	holder := s.startKeyed(t, longrunpb.ConflictPolicy_REJECT)
 	_, err := s.starter.Simulate(t.Context(), &longrunpb.SimulateRequest{Parent: parent, ConflictKey: "shelf", OnConflict: longrunpb.ConflictPolicy_REJECT})
 	expect(t, err, want{code: codes.Aborted, reason: longrun.ReasonConcurrentOperation})
+	for _, d := range status.Convert(err).Details() {
+		if r, ok := d.(*errdetails.RetryInfo); ok {
+			t.Errorf("detail = %v, want no RetryInfo", r)
+		}
+	}
 	if got := s.list(t, parent); !slices.Equal(got, []string{holder}) {
 		t.Errorf("List = %q, want the holder alone", got)
 	}

@@ -77,7 +77,8 @@ func TestWait_AlreadyDone(t *testing.T) {
 }
 
 // WAI-04: no timeout means as long as is permitted: up to the deadline of the
-// call, or the server's cap.
+// call, or the server's cap. POL-08: the service config that Google publishes gives
+// Wait no deadline, so clients come without either, and the cap is what ends it.
 func TestWait_NoTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSystem(t)

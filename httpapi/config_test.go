@@ -61,7 +61,7 @@ http:
 	}
 }
 
-// MIX-01, MIX-02: only a configuration that lists the interface switches off what it does
+// MIX-02: only a configuration that lists the interface switches off what it does
 // not bind. HTTP-16: a rule without a path does not.
 func TestServiceConfig_Off(t *testing.T) {
 	t.Parallel()

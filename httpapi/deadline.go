@@ -9,7 +9,8 @@ import (
 )
 
 // withDeadline gives a call the deadline that its client says: in Grpc-Timeout as in
-// gRPC ("1500m"), or in X-Server-Timeout in seconds ("1.5"). The earlier counts.
+// gRPC ("1500m"), or in X-Server-Timeout in seconds ("1.5"). The earlier counts. With
+// an error the context is ctx.
 func withDeadline(ctx context.Context, head http.Header) (context.Context, context.CancelFunc, error) {
 	if head["Grpc-Timeout"] == nil && head["X-Server-Timeout"] == nil {
 		return ctx, func() {}, nil
@@ -22,7 +23,7 @@ func withDeadline(ctx context.Context, head http.Header) (context.Context, conte
 		}
 		d, ok := parse(values[0])
 		if !ok || len(values) > 1 {
-			return ctx, nil, invalid(ReasonInvalidHeader, "", "the header %s is not a timeout", name)
+			return ctx, func() {}, invalid(ReasonInvalidHeader, "", "the header %s is not a timeout", name)
 		}
 		timeout = min(timeout, d)
 	}

@@ -8,6 +8,7 @@
 //		return err // a rule is wrong
 //	}
 //	server := &http.Server{Handler: web, ReadHeaderTimeout: 10 * time.Second}
+//	return server.Serve(web.Listener(l))
 //
 // A [Handler] is a grpc.ServiceRegistrar. It finds the descriptors of what is
 // registered, and calls the handlers in this process, with interceptors of its own:
@@ -62,7 +63,11 @@
 //
 // A request whose Host is neither loopback nor in Options.Hosts, and one whose Origin
 // is foreign, is 403: this keeps web pages from calling a server on the machine of
-// whoever looks at them. It is no authentication; that is for an interceptor.
+// whoever looks at them. It is no authentication; that is for an interceptor. What is
+// wrong with a request is said behind the interceptors, and only to a caller who may
+// make the call, where the service is an [Authorizer] (AUT-02): the order of checks is
+// that of section 10 of the spec. A path that nothing is bound to, and a URL or a body
+// that is too large, come before all of that.
 //
 // # Limits
 //
@@ -70,6 +75,7 @@
 // bytes and [MaxDepth] levels, a mask what internal/mask says. How large a header may
 // be and how long a client may take is for the http.Server to say. Its ReadTimeout
 // is for the request alone: the Handler lifts it when the body has been read. A
-// WriteTimeout must be longer than the longest poll. A request with a malformed
-// percent-encoding in its path is refused by net/http itself, in plain text.
+// WriteTimeout must be longer than the longest poll. What net/http itself refuses, such
+// as a header that is too large or a malformed percent-encoding in a path, no Handler
+// sees; [Handler.Listener] puts that into the envelope.
 package httpapi

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // problem is an error's envelope.
@@ -50,7 +51,7 @@ func expect(t *testing.T, what string, w *httptest.ResponseRecorder, want want) 
 		t.Errorf("%s: Cache-Control = %q, want no-store", what, got)
 	}
 	info := p.detail("google.rpc.ErrorInfo")
-	if info == nil || info["reason"] != want.reason || !reasonForm.MatchString(want.reason) || info["domain"] == "" {
+	if domain, _ := info["domain"].(string); domain == "" || info["reason"] != want.reason || !reasonForm.MatchString(want.reason) {
 		t.Errorf("%s: ErrorInfo = %v, want the reason %s and a domain", what, info, want.reason)
 	}
 	if field := p.field(); field != want.field {
@@ -92,7 +93,7 @@ func expectJSON(t *testing.T, what string, w *httptest.ResponseRecorder, want st
 	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != 200 || !reflect.DeepEqual(a, b) {
 		t.Errorf("%s = %d %s, want 200 %s", what, w.Code, w.Body, want)
 	}
-	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
-		t.Errorf("%s: Content-Type = %q, want JSON", what, got)
+	if got := w.Header().Get("Content-Type"); got != "application/json; charset=utf-8" || !utf8.Valid(w.Body.Bytes()) {
+		t.Errorf("%s: Content-Type = %q and %q, want JSON in UTF-8", what, got, w.Body)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -16,6 +17,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Reasons of the errors that this package answers with itself, in
@@ -23,6 +25,7 @@ import (
 const (
 	ReasonUnknownPath      = "UNKNOWN_PATH"            // no rule has the path
 	ReasonInvalidPath      = "INVALID_PATH"            // it is malformed
+	ReasonMalformedRequest = "MALFORMED_REQUEST"       // it is not HTTP: see Handler.Listener
 	ReasonHTTPMethod       = "HTTP_METHOD_NOT_ALLOWED" // the path has other HTTP methods
 	ReasonUnknownParameter = "UNKNOWN_PARAMETER"
 	ReasonInvalidParameter = "INVALID_PARAMETER"
@@ -34,6 +37,7 @@ const (
 	ReasonHostRefused      = "HOST_NOT_ALLOWED"
 	ReasonOriginRefused    = "ORIGIN_NOT_ALLOWED"
 	ReasonStreaming        = "STREAMING_NOT_SUPPORTED"
+	ReasonOverloaded       = "OVERLOADED"
 	ReasonInternal         = "INTERNAL"
 )
 
@@ -45,11 +49,19 @@ type fault struct {
 	field  string // the parameter or field at fault, as JSON says it
 	msg    string
 	info   map[string]string // ErrorInfo.metadata
-	domain string            // filled in by the handler
+	domain string            // see in
+	delay  time.Duration     // when to try again; 0: not said
 }
 
 // Error returns the message.
 func (f *fault) Error() string { return f.msg }
+
+// in returns the fault in a domain (ERR-05).
+func (f *fault) in(domain string) *fault {
+	own := *f
+	own.domain = domain
+	return &own
+}
 
 // GRPCStatus is the fault as interceptors see it.
 func (f *fault) GRPCStatus() *status.Status {
@@ -59,6 +71,9 @@ func (f *fault) GRPCStatus() *status.Status {
 		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
 			{Field: f.field, Description: f.msg, Reason: f.reason},
 		}})
+	}
+	if f.delay > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(f.delay)})
 	}
 	if with, err := st.WithDetails(details...); err == nil {
 		st = with
@@ -112,9 +127,7 @@ func codeName(c int32) string { return code.Code(c).String() }
 // cause (ERR-07).
 func (h *Handler) outside(method string, err error) (*statuspb.Status, int) {
 	if f, ok := errors.AsType[*fault](err); ok {
-		own := *f
-		own.domain = h.domain
-		return own.GRPCStatus().Proto(), cmp.Or(f.http, httpStatus(f.code))
+		return f.in(h.domain).GRPCStatus().Proto(), cmp.Or(f.http, httpStatus(f.code))
 	}
 	var st *status.Status
 	if own, ok := errors.AsType[statusError](err); ok {

@@ -91,6 +91,15 @@ var rules = map[string]string{
 type library struct {
 	do    func(ctx context.Context, book *dynamicpb.Message) (any, error)
 	watch func(book *dynamicpb.Message, stream grpc.ServerStream) error
+	// authorize says who may call it; nil is everybody.
+	authorize func(ctx context.Context, method string, book *dynamicpb.Message) error
+}
+
+func (l *library) AuthorizeCall(ctx context.Context, method string, r any) error {
+	if l.authorize == nil {
+		return nil
+	}
+	return l.authorize(ctx, method, r.(*dynamicpb.Message))
 }
 
 // shelves has the descriptors of a library.

@@ -1,10 +1,12 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -184,6 +186,7 @@ func TestList_Parameters(t *testing.T) {
 		"returnPartialSuccess=yes":  {400, invalid, httpapi.ReasonInvalidParameter, "returnPartialSuccess"},
 		"returnPartialSuccess=1":    {400, invalid, httpapi.ReasonInvalidParameter, "returnPartialSuccess"},
 		"returnPartialSuccess=true": {501, "UNIMPLEMENTED", longrun.ReasonPartialSuccess, "returnPartialSuccess"},
+		"filter=done&filter=done":   {400, invalid, httpapi.ReasonInvalidParameter, "filter"}, // FLT-13
 		"filter=%zz":                {400, invalid, httpapi.ReasonInvalidParameter, "filter"},
 	} {
 		expect(t, query, ask(s.web, "GET /v1/operations?"+query, ""), want)
@@ -343,6 +346,10 @@ func TestErrors(t *testing.T) {
 		t.Errorf("resource = %v, want operations/none", got)
 	}
 	expect(t, "field", ask(s.web, "POST /v1/operations:start", `{"method":"m","executionTimeout":"-1s"}`), want{400, invalid, longrun.ReasonInvalidField, "executionTimeout"})
+	expect(t, "path", ask(s.web, "GET /nope", ""), want{404, "NOT_FOUND", httpapi.ReasonUnknownPath, ""})
+	expect(t, "method", ask(s.web, "PUT /v1/operations", ""), want{405, "UNIMPLEMENTED", httpapi.ReasonHTTPMethod, ""})
+	expect(t, "malformed", ask(s.web, "GET /v1/operations/%zz", ""), want{400, invalid, httpapi.ReasonInvalidPath, ""})
+	expect(t, "host", ask(s.web, "GET /v1/operations", "", "Host: evil.example.com"), want{403, "PERMISSION_DENIED", httpapi.ReasonHostRefused, ""})
 }
 
 // ERR-10: overload is 503 with a RetryInfo and Retry-After, which agree. POL-04: it is
@@ -368,9 +375,13 @@ func TestErrors_Access(t *testing.T) {
 			return errors.New("rule 7")
 		case "alice":
 			return nil
+		case "mallory":
+			panic("out of order")
 		}
 		return status.Error(codes.Unauthenticated, "who is calling?")
 	}}
+	var log bytes.Buffer
+	o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := newSystemWith(t, o, asCaller())
 	w := ask(s.web, "GET /v1/operations?key=SECRET&access_token=SECRET", "", "Authorization: SECRET")
 	expect(t, "nobody", w, want{401, "UNAUTHENTICATED", "UNAUTHENTICATED", ""})
@@ -383,6 +394,10 @@ func TestErrors_Access(t *testing.T) {
 		if body := ask(s.web, "GET /v1/operations?"+query, "", "Caller: alice").Body.String(); strings.Contains(body, "SECRET") {
 			t.Errorf("%s is in the answer: %s", query, body)
 		}
+	}
+	expect(t, "panic", ask(s.web, "GET /v1/operations?key=SECRET&access_token=SECRET", "", "Caller: mallory", "Authorization: SECRET"), want{500, "INTERNAL", longrun.ReasonInternal, ""})
+	if log.Len() == 0 || strings.Contains(log.String(), "SECRET") {
+		t.Errorf("log = %q, want the panic and no secret", log.String())
 	}
 }
 

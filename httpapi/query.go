@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -138,10 +139,10 @@ var systemNames = map[string]bool{
 }
 
 // takeSystem takes the system parameters out of list. A bare name that the request
-// has a field for is the field's.
-func (b *binding) takeSystem(list []parameter) (system, []parameter, error) {
-	var s system
-	rest, seen := list[:0], map[string]bool(nil)
+// has a field for is the field's. With an error the rest is complete all the same.
+func (b *binding) takeSystem(list []parameter) (s system, rest []parameter, err error) {
+	rest = list[:0]
+	var seen map[string]bool
 	for _, q := range list {
 		name, marked := strings.CutPrefix(q.name, "$")
 		if !systemNames[name] || !marked && b.ownsParameter(name) {
@@ -150,19 +151,18 @@ func (b *binding) takeSystem(list []parameter) (system, []parameter, error) {
 		}
 		switch name {
 		case "alt", "fields", "prettyPrint":
-			if seen[name] {
-				return s, nil, parameterFault(ReasonInvalidParameter, q.name, "a parameter is given twice")
-			}
 			if seen == nil {
 				seen = map[string]bool{}
 			}
-			seen[name] = true
-			if err := s.set(name, q.value); err != nil {
-				return s, nil, parameterFault(ReasonInvalidParameter, q.name, "a parameter %v", err)
+			if seen[name] {
+				err = cmp.Or(err, error(parameterFault(ReasonInvalidParameter, q.name, "a parameter is given twice")))
+			} else if wrong := s.set(name, q.value); wrong != nil {
+				err = cmp.Or(err, error(parameterFault(ReasonInvalidParameter, q.name, "a parameter %v", wrong)))
 			}
+			seen[name] = true
 		}
 	}
-	return s, rest, nil
+	return s, rest, err
 }
 
 func (b *binding) ownsParameter(name string) bool {

@@ -93,7 +93,7 @@ http:
 	}
 }
 
-// MIX-04: a configuration that names what a service does not have is wrong, with its line.
+// A configuration that names what a service does not have is wrong, with its line.
 func TestConfig_Check(t *testing.T) {
 	t.Parallel()
 	for rule, want := range map[string]string{

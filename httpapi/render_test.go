@@ -74,8 +74,12 @@ func TestSystem_Accepted(t *testing.T) {
 	t.Parallel()
 	h := (&library{}).serve(t, httpapi.Options{})
 	for _, name := range []string{"alt", "fields", "prettyPrint", "callback", "quotaUser", "userProject", "access_token", "oauth_token", ".xgafv", "ct", "upload_protocol", "uploadType", "key"} {
+		value := "x"
+		if name == "alt" || name == "fields" || name == "prettyPrint" {
+			value = "" // those mean something
+		}
 		for _, q := range []string{"$" + name + "=", "%24" + name + "=", name + "="} {
-			if name == "key" && q == "key=" {
+			if q += value; q == "key=x" {
 				q = "" // the Book has one
 			}
 			w := ask(h, "GET /v1/books/x?"+q, "")

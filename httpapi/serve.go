@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -103,6 +105,10 @@ type request struct {
 	system system
 	mask   mask.Mask
 	body   []byte
+	// bodyLost is whether there is a body that is not in body.
+	bodyLost bool
+	// wrong is what the request is refused for, if its caller may know (AUT-02).
+	wrong error
 }
 
 // serve answers a request whose binding is known.
@@ -119,7 +125,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, b *binding, p pa
 		h.serveStream(ctx, w, r, c, &q)
 		return
 	}
-	reply, err := h.invoke(ctx, &q)
+	var reply any
+	if q.wrong == nil {
+		reply, err = h.invoke(ctx, &q)
+	}
+	if q.wrong != nil {
+		err = h.turnDown(ctx, &q)
+	}
 	c.answer(w.Header())
 	if err == nil {
 		err = h.reply(w, r, &q, reply)
@@ -129,23 +141,31 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, b *binding, p pa
 	}
 }
 
-// read reads all of a request but its fields.
+// read reads all of a request but its fields. The error is one of transport, which
+// comes before who is calling; any other is q.wrong.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request, q *request) (context.Context, context.CancelFunc, error) {
-	list, err := parseQuery(r.URL.RawQuery)
-	if err != nil {
-		return nil, nil, err
+	list, wrong := parseQuery(r.URL.RawQuery)
+	var inSystem, inMask, inBody error
+	q.system, q.query, inSystem = q.takeSystem(list)
+	if inSystem == nil {
+		q.mask, inMask = q.binding.mask(q.system, strings.Join(r.Header[maskHeader], ","))
 	}
-	if q.system, q.query, err = q.takeSystem(list); err != nil {
-		return nil, nil, err
+	if q.body, inBody = h.readBody(w, r); isTransport(inBody) {
+		return nil, nil, inBody
 	}
-	if q.mask, err = q.binding.mask(q.system, strings.Join(r.Header[maskHeader], ",")); err != nil {
-		return nil, nil, err
+	q.bodyLost = q.body == nil && inBody != nil
+	if inBody == nil { // else net/http is to read the rest of it, and not for ever
+		liftReadTimeout(w, r)
 	}
-	if q.body, err = h.readBody(w, r); err != nil {
-		return nil, nil, err
-	}
-	liftReadTimeout(w, r)
-	return withDeadline(r.Context(), r.Header)
+	ctx, cancel, inHeader := withDeadline(r.Context(), r.Header)
+	q.wrong = cmp.Or(wrong, inSystem, inMask, inBody, inHeader)
+	return ctx, cancel, nil
+}
+
+// isTransport reports whether err is about a body that is too large to be read.
+func isTransport(err error) bool {
+	f, ok := errors.AsType[*fault](err)
+	return ok && f.reason == ReasonTooLarge
 }
 
 // liftReadTimeout keeps the server's ReadTimeout, which is for the request, from ending a
@@ -158,10 +178,15 @@ func liftReadTimeout(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// invoke calls the method in this process.
+// invoke calls the method in this process, unless its request cannot be read: then
+// that is q.wrong, and nothing has happened.
 func (h *Handler) invoke(ctx context.Context, q *request) (reply any, err error) {
 	defer caught(&err)
-	return q.unary(q.impl, ctx, func(in any) error { return h.decode(q, in) }, h.unary)
+	read := func(in any) error {
+		q.wrong = h.decode(q, in)
+		return q.wrong
+	}
+	return q.unary(q.impl, ctx, read, h.unary)
 }
 
 // decode fills in what the handler has made for the request. What the path says

@@ -44,16 +44,20 @@ type serverStream struct {
 	call     *call
 	q        *request
 	control  *http.ResponseController
-	read     bool // the request was handed out
-	begun    bool // the header was written
-	broken   bool // the client has gone
+	outer    grpc.ServerStream // what interceptors have made of it
+	read     bool              // the request was handed out
+	begun    bool              // the header was written
+	broken   bool              // the client has gone
 	elements int
 }
 
 func (s *serverStream) run() (err error) {
 	defer caught(&err)
 	info := &grpc.StreamServerInfo{FullMethod: s.q.fullName, IsServerStream: true}
-	return s.h.stream(s.q.impl, s, info, s.q.stream.Handler)
+	return s.h.stream(s.q.impl, s, info, func(srv any, outer grpc.ServerStream) error {
+		s.outer = outer
+		return s.q.stream.Handler(srv, outer)
+	})
 }
 
 // SetHeader adds to the header of the reply.
@@ -82,7 +86,13 @@ func (s *serverStream) RecvMsg(m any) error {
 		return io.EOF
 	}
 	s.read = true
-	return s.h.decode(s.q, m)
+	if s.q.wrong == nil {
+		s.q.wrong = s.h.decode(s.q, m)
+	}
+	if s.q.wrong == nil {
+		return nil
+	}
+	return s.h.verdict(s.outer.Context(), s.q, m, s.h.salvage(s.q, m))
 }
 
 // SendMsg sends an element.

@@ -40,7 +40,9 @@ func newSystem(t testing.TB) *system { return newSystemWith(t, longrun.Options{}
 
 func newSystemWith(t testing.TB, o longrun.Options, web httpapi.Options) *system {
 	t.Helper()
-	o.Log = slog.New(slog.DiscardHandler)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
 	store := inmem.New()
 	svc, err := longrun.New(store, o)
 	if err != nil {

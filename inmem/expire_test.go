@@ -7,7 +7,7 @@ import (
 	"github.com/longrun-dev/longrun"
 )
 
-// PAR-01, PAR-06: a key that was left without a holder goes to whoever goes ahead
+// PAR-06: a key that was left without a holder goes to whoever goes ahead
 // with it, or else to the oldest that waits for it.
 func TestExpire_KeyWithoutHolder(t *testing.T) {
 	t.Parallel()

@@ -72,6 +72,15 @@ func (s *server) Simulate(ctx context.Context, r *longrunpb.SimulateRequest) (*l
 	return s.svc.Proto(op), err
 }
 
+// AuthorizeCall says for package httpapi whether the caller may make a call whose
+// request is faulty: that comes before what is wrong with it (AUT-02).
+func (s *server) AuthorizeCall(ctx context.Context, _ string, r any) error {
+	if r, ok := r.(*longrunpb.SimulateRequest); ok {
+		return s.svc.Authorize(ctx, longrun.VerbStart, r.GetParent())
+	}
+	return nil
+}
+
 // stored is the request as the operation keeps it: without the fields that say how
 // it was sent, so that the same behaviour is always the same request (IDM-01).
 func stored(r *longrunpb.SimulateRequest) (*anypb.Any, error) {

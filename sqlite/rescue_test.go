@@ -66,7 +66,7 @@ func TestExpire_KeyWithoutHolder(t *testing.T) {
 	wantSound(t, file)
 }
 
-// PAR-01: whoever goes ahead with the key gets it back, so that no two ever do.
+// CON-05: whoever goes ahead with the key gets it back, so that no two ever do.
 func TestExpire_KeyOfOneAhead(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "x.db")

@@ -30,7 +30,8 @@ const (
 	aBeat  = longrunpb.Dispatcher_BeatSession_FullMethodName
 )
 
-// wantOverloaded checks that a caller is told to come again (POL-04, ERR-10).
+// wantOverloaded checks that a caller is told to come again (POL-04, ERR-10), and not that
+// he may not call (AUT-09).
 func wantOverloaded(t *testing.T, what string, err error) {
 	t.Helper()
 	st := status.Convert(err)
@@ -118,7 +119,7 @@ func TestAdmission_CarriesOn(t *testing.T) {
 		a, svc := &admission{domain: "x", maxCalls: 8, maxBeginning: 4}, newTestService(t)
 		g, l := newGRPC(svc, a, grpcapi.Options{}), bufconn.Listen(1<<16)
 		register(g, svc, grpcapi.Options{}, Off)
-		go g.Serve(newDoor(l, "", writeTimeout))
+		go g.Serve(newDoor(l, nil, writeTimeout))
 		defer g.Stop()
 		conn, err := grpc.NewClient("passthrough:///x", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))

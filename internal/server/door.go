@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -31,8 +32,8 @@ type door struct {
 	unread    int // bytes of replies that clients have not taken
 }
 
-func newDoor(l net.Listener, words string, patience time.Duration) *door {
-	return &door{Listener: l, limit: maxConnections, words: []byte(words), patience: patience, in: map[*guest]struct{}{}}
+func newDoor(l net.Listener, words []byte, patience time.Duration) *door {
+	return &door{Listener: l, limit: maxConnections, words: words, patience: patience, in: map[*guest]struct{}{}}
 }
 
 // Accept waits for a connection and lets it in, or turns it away and waits for the
@@ -148,6 +149,15 @@ func (g *guest) Write(b []byte) (int, error) {
 		_ = g.Close() // grpc waits for its reads to fail as well
 	}
 	return n, err
+}
+
+// CloseWrite ends what is written. net/http does so when it refuses a client that is
+// still sending, which could not read the refusal otherwise.
+func (g *guest) CloseWrite() error {
+	if half, ok := g.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // Close gives the place back, once.

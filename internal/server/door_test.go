@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/longrun-dev/longrun/httpapi"
 )
 
 // openDoor returns a door with room for one, on a socket.
@@ -16,7 +18,7 @@ func openDoor(t *testing.T, words string) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDoor(l, words, 0)
+	d := newDoor(l, []byte(words), 0)
 	d.limit = 1
 	t.Cleanup(func() { d.Close() })
 	return d
@@ -35,11 +37,20 @@ func dialDoor(t *testing.T, d *door) net.Conn {
 	return conn
 }
 
+// busy is what is said where there is no room (ERR-20).
+const busy = `{"error":{"code":503,"message":"too many connections","status":"UNAVAILABLE","details":[` +
+	`{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"OVERLOADED","domain":"d.example.com"},` +
+	`{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"1s"}]}}`
+
 // ERR-10: over HTTP, who finds no room is told so, and when to come again, also when its
 // request was on its way already.
 func TestDoor_HTTPBusy(t *testing.T) {
 	t.Parallel()
-	d := openDoor(t, httpBusy)
+	web, err := httpapi.New(httpapi.Options{Domain: "d.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := openDoor(t, string(web.Busy("too many connections")))
 	h := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(d) }()
@@ -57,7 +68,7 @@ func TestDoor_HTTPBusy(t *testing.T) {
 	}
 	body, err := io.ReadAll(resp.Body)
 	resp.Body.Close()
-	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || string(body) != "too many connections\n" {
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || string(body) != busy+"\n" {
 		t.Errorf("one more = %v %v, %q, %v; want 503 with Retry-After: 1", resp.Status, resp.Header, body, err)
 	}
 	h.Close()

@@ -28,10 +28,6 @@ const (
 	httpIdleTimeout = 2 * time.Minute
 )
 
-// httpBusy is what a connection is told for which there is no room.
-const httpBusy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n" +
-	"Content-Length: 21\r\nConnection: close\r\n\r\ntoo many connections\n"
-
 // newHTTP returns the HTTP server.
 func newHTTP(h http.Handler) *http.Server {
 	return &http.Server{

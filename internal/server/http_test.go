@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/httpapi"
 	"github.com/longrun-dev/longrun/internal/server"
 )
 
@@ -178,37 +179,80 @@ func TestHTTP_SlowClients(t *testing.T) {
 }
 
 // HTTP-10, HTTP-11: what a raw client can send that others clean up: 400 or 404, never a
-// redirect and never an operation. QRY-16: nor a body that is too large.
+// redirect and never an operation. QRY-16: nor a body or a header that is too large. ERR-22:
+// all of it is said in the envelope, also what net/http refuses before anybody is asked.
 func TestHTTP_Raw(t *testing.T) {
 	t.Parallel()
 	s := serve(t, options(t))
-	for target, want := range map[string]string{
-		"GET /v1/operations/%zz":                    "400",
-		"GET /v1/operations/../operations/x":        "400",
-		"GET //v1/operations/x":                     "400",
-		"GET /v1/operations/":                       "400",
-		"GET /healthz/../v1/operations":             "400",
-		"GET /v1/operations?filter=%zz":             "400",
-		"GET /v1/operations/x?":                     "404",
-		"GET http://evil.example.com/v1/operations": "403",
-		"OPTIONS *": "200", // net/http's own answer
-		"POST /v1/operations:start?x=" + strings.Repeat("a", 40<<10): "414",
+	const host = "Host: localhost\r\n"
+	for _, tt := range []struct {
+		line, header string
+		want         int
+		reason       string
+	}{
+		{"GET /v1/operations/%zz", host, 400, httpapi.ReasonMalformedRequest},
+		{"GET /v1/operations/%", host, 400, httpapi.ReasonMalformedRequest},
+		{"GET /v1/opera tions", host, 400, httpapi.ReasonMalformedRequest},
+		{"GET", host, 400, httpapi.ReasonMalformedRequest},
+		{"GET /v1/operations", "", 400, httpapi.ReasonMalformedRequest},
+		{"GET /v1/operations", host + "X\x00: y\r\n", 400, httpapi.ReasonMalformedRequest},
+		{"POST /v1/operations:start", host + "Transfer-Encoding: gzip\r\n", 501, httpapi.ReasonMalformedRequest},
+		{"GET /v1/operations", host + "X: " + strings.Repeat("y", 80<<10) + "\r\n", 431, httpapi.ReasonTooLarge},
+		{"GET /v1/operations/../operations/x", host, 400, httpapi.ReasonInvalidPath},
+		{"GET //v1/operations/x", host, 400, httpapi.ReasonInvalidPath},
+		{"GET /v1/operations/", host, 400, httpapi.ReasonInvalidPath},
+		{"GET /healthz/../v1/operations", host, 400, httpapi.ReasonInvalidPath},
+		{"GET /v1/operations?filter=%zz", host, 400, httpapi.ReasonInvalidParameter},
+		{"GET /v1/operations/x?", host, 404, longrun.ReasonOperationNotFound},
+		{"GET http://evil.example.com/v1/operations", host, 403, httpapi.ReasonHostRefused},
+		{"POST /v1/operations:start?x=" + strings.Repeat("a", 40<<10), host, 414, httpapi.ReasonTooLarge},
+		{"POST /v1/operations:start", host + "Content-Length: 20000000\r\n", 413, httpapi.ReasonTooLarge},
 	} {
-		conn, err := net.Dial("tcp", s.HTTPAddr())
-		if err != nil {
-			t.Fatal(err)
+		resp, body := sendRaw(t, s.HTTPAddr(), tt.line+" HTTP/1.1\r\n"+tt.header+"Connection: close\r\n\r\n")
+		var p struct {
+			Error struct {
+				Code    int
+				Message string
+				Details []struct{ Reason, Domain string }
+			}
 		}
-		fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", target)
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatalf("%.40s: %v", target, err)
+		if err := json.Unmarshal(body, &p); err != nil || len(p.Error.Details) == 0 {
+			t.Errorf("%.40s = %.200q, want an envelope: %v", tt.line, body, err)
+			continue
 		}
-		if got := fmt.Sprint(resp.StatusCode); got != want || resp.Header.Get("Location") != "" {
-			t.Errorf("%.40s = %s to %q, want %s", target, got, resp.Header.Get("Location"), want)
+		if got := p.Error.Details[0]; resp.StatusCode != tt.want || p.Error.Code != tt.want || p.Error.Message == "" || got.Reason != tt.reason || got.Domain != longrun.DefaultDomain {
+			t.Errorf("%.40s = %d %s, want %d for %s", tt.line, resp.StatusCode, body, tt.want, tt.reason)
 		}
-		resp.Body.Close()
-		conn.Close()
+		if resp.Header.Get("Location") != "" || resp.Header.Get("Content-Type") != "application/json; charset=utf-8" || resp.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%.40s has the header %v, want JSON that is not stored, and no redirect", tt.line, resp.Header)
+		}
 	}
+	if resp, body := sendRaw(t, s.HTTPAddr(), "OPTIONS * HTTP/1.1\r\n"+host+"Connection: close\r\n\r\n"); resp.StatusCode != 200 || len(body) > 0 {
+		t.Errorf("OPTIONS * = %d %q, want net/http's own empty 200", resp.StatusCode, body)
+	}
+}
+
+// sendRaw sends text and reads a reply.
+func sendRaw(t *testing.T, addr, text string) (*http.Response, []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("%.40s: %v", text, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("%.40s: %v", text, err)
+	}
+	return resp, body
 }
 
 // A foreign Host is refused, but for the probes of whoever runs the machine; the host of

@@ -171,10 +171,10 @@ func (s *Server) Run(wanted context.Context) error {
 		}
 		serving <- err
 	}
-	s.doors = []*door{newDoor(s.grpcL, "", writeTimeout)}
+	s.doors = []*door{newDoor(s.grpcL, nil, writeTimeout)}
 	if s.httpL != nil {
-		s.doors = append(s.doors, newDoor(s.httpL, httpBusy, 0))
-		go serve(s.http.Serve, s.doors[1])
+		s.doors = append(s.doors, newDoor(s.httpL, s.web.Busy("too many connections"), 0))
+		go serve(func(l net.Listener) error { return s.http.Serve(s.web.Listener(l)) }, s.doors[1])
 	}
 	go serve(s.grpc.Serve, s.doors[0])
 	ran := make(chan error, 1)

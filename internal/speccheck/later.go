@@ -9,7 +9,7 @@ import (
 // ranges, separated by commas, then two blanks or more, then the reason. Empty
 // lines and those that begin with "#" do not count.
 //
-//	FLT-01..52, CAN-13  the filter language
+//	INF-01..08, CON-07  comes with the generator
 func parseLater(s *spec, text string) (map[string]string, error) {
 	later := map[string]string{}
 	number := 0

@@ -3,16 +3,16 @@
 // gives. "make spec" runs it:
 //
 //	$ go run ./internal/speccheck
-//	## 8. WaitOperation: 17 of 21 rules have a test
-//	WAI-01  MUST    grpcapi.TestWait_UntilDone
-//	WAI-18  SHOULD  later: comes with HTTP
+//	## 18. Consistency, concurrency, durability: 6 of 7 rules have a test
+//	CON-06   SHOULD   grpcapi.TestOperation_Progress
+//	CON-07   SHOULD   later: several nodes on one PostgreSQL
 //
 // A test names a rule by its id, spelled as in the spec, in a comment or a
 // string: "PAG-11", or "WAI-01 to WAI-05", or "WAI-01..05". Looked at are all
 // files *_test.go, the Go files of storetest, and scripts below testdata.
 //
-// It ends with status 1 when a rule has neither a test nor a reason, or when a
-// test or a reason names a rule that the spec does not have.
+// It ends with status 1 when a rule has neither a test nor a reason, or both, or when
+// a test or a reason names a rule that the spec does not have.
 package main
 
 import (

@@ -83,6 +83,22 @@ func TestCheck_AllIsWell(t *testing.T) {
 	}
 }
 
+// A reason that outlives its rule's first test would hide that the test has gone.
+func TestCheck_TestAndReason(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	ok, err := check(tree(map[string]string{
+		"all_test.go":         "package longrun\n\n// ZA-01..04, ZB-01\nfunc TestAll() {}\n",
+		"docs/spec-later.txt": "ZB-01  later\n",
+	}), &out)
+	if err != nil || ok {
+		t.Errorf("check = %v, %v; want false, nil", ok, err)
+	}
+	if want := "1 have a test, and a reason to have none: ZB-01\n"; !strings.HasSuffix(out.String(), want) {
+		t.Errorf("report ends in %q, want %q", out.String(), want)
+	}
+}
+
 func TestCheck_UnknownRule(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder

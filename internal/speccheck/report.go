@@ -94,5 +94,5 @@ func (r *report) printTotals(w io.Writer) bool {
 	for _, u := range r.tests.unknown {
 		fmt.Fprintf(w, "no such rule: %s\n", u)
 	}
-	return len(missing) == 0 && len(r.tests.unknown) == 0
+	return len(missing) == 0 && len(both) == 0 && len(r.tests.unknown) == 0
 }
