@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -61,8 +62,11 @@ func TestDoor_HTTPBusy(t *testing.T) {
 	if _, err := in.Read(make([]byte, 1)); err != nil {
 		t.Fatalf("the one that was let in is not answered: %v", err)
 	}
-	tr := &http.Transport{DisableKeepAlives: true}
-	resp, err := (&http.Client{Transport: tr, Timeout: 10 * time.Second}).Get("http://" + d.Addr().String() + "/x")
+	out := dialDoor(t, d)
+	if _, err := io.WriteString(out, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(out), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

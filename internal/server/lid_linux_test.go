@@ -38,6 +38,8 @@ func longrunRun(t *testing.T, ops longrunningpb.OperationsClient, addr, parent, 
 	said := &bytes.Buffer{}
 	cmd := player(context.Background(), "run", "--server", addr, "--parent", parent, "--session-ttl", fmt.Sprint(longrun.MinSessionTTL), "--", "sh", "-c", script)
 	cmd.Stderr = said
+	// Stopped processes of a group whose parent's parent has gone are sent SIGHUP.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
