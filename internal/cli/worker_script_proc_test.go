@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -183,6 +184,9 @@ func TestScript_LeavesChildren(t *testing.T) {
 // nevertheless. What such a process writes to descriptor 3 later is not heard.
 func TestScript_ChildOutOfReach(t *testing.T) {
 	t.Parallel()
+	if _, err := exec.LookPath("setsid"); err != nil {
+		t.Skip("setsid is not installed")
+	}
 	dir := t.TempDir()
 	p := play(t, "", `setsid sh -c 'echo $$ > pid; while ! test -e go; do sleep 0.05; done; echo "{\"error\": {\"code\": 5}}" >&3; echo $? > wrote; exec sleep 1000' &
 		while ! test -s pid; do sleep 0.01; done; echo '{}'`, func(s *script) { s.args = []string{"sh", "-c", "cd " + dir + "; " + s.args[2]} })
