@@ -107,19 +107,26 @@ func benchmarkWorker(b *testing.B, concurrency int) {
 		if done.Add(1) == int64(b.N) {
 			close(all)
 		}
-	}}, env: func(string) string { return addr }}
+	}}, env: func(string) string { return "" }}
 	ctx, stop := context.WithCancel(b.Context())
 	b.ResetTimer()
 	begin := processor(b)
 	ended := make(chan error, 1)
 	cmd := a.workerCmd()
+	if err := cmd.Flags().Set("server", addr); err != nil {
+		b.Fatal(err)
+	}
 	w := &worker{a: a, method: "m", args: []string{"cat"}, concurrency: concurrency, ttl: 30 * time.Second, grace: time.Second, kill: killGrace}
 	if w.c, err = a.dial(cmd); err != nil {
 		b.Fatal(err)
 	}
 	defer w.c.close()
 	go func() { ended <- w.run(ctx, nil) }()
-	<-all
+	select {
+	case <-all:
+	case <-time.After(time.Minute):
+		b.Fatalf("%d operations of %d were worked in a minute", done.Load(), b.N)
+	}
 	b.StopTimer()
 	since(b, begin)
 	op, err := longrunningpb.NewOperationsClient(w.c.conn).GetOperation(b.Context(), &longrunningpb.GetOperationRequest{Name: last}, grpc.WaitForReady(true))
