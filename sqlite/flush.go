@@ -14,7 +14,7 @@ const (
 	// that takes less is written into the database once.
 	freshFor = 100 * time.Millisecond
 	// freshEnough is how many fresh records are stored at once, however new.
-	freshEnough = 4096
+	freshEnough = 8192
 	// flushAgain is the pause after the database could not be written.
 	flushAgain = time.Second
 )

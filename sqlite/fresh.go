@@ -41,6 +41,14 @@ const (
 
 func (f *fresh) isFull() bool { return len(f.order) >= maxFresh || f.bytes >= maxFreshBytes }
 
+// empty forgets all, and keeps the room.
+func (f *fresh) empty() {
+	clear(f.entries)
+	clear(f.requests)
+	clear(f.order)
+	f.order, f.bytes, f.seq = f.order[:0], 0, 0
+}
+
 // puts returns what f changes in the database.
 func (f *fresh) puts() []put {
 	puts := make([]put, len(f.order))
@@ -84,7 +92,7 @@ func (c *cache) freeze() (f *fresh, anew bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.frozen.order) == 0 && len(c.fresh.order) > 0 {
-		c.fresh, c.frozen, anew = newFresh(), c.fresh, true
+		c.fresh, c.frozen, anew = c.frozen, c.fresh, true
 	}
 	return c.frozen, anew
 }
@@ -93,7 +101,7 @@ func (c *cache) freeze() (f *fresh, anew bool) {
 func (c *cache) thaw() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.frozen = newFresh()
+	c.frozen.empty()
 }
 
 // unstored returns how many records are fresh, and whether there is no room for
