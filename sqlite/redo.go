@@ -18,10 +18,10 @@ import (
 // than what may be fresh, and is overwritten in place, which flushes faster than a
 // file that grows.
 //
-// A half begins with whose log it is. Then follow frames, one for each batch, numbered without gaps across
-// both halves. A frame that is not whole, or whose number is not the next one,
-// ends its half: it was being written when the machine stopped, or is left from an
-// earlier round. docs/adr/0011-redo-log.md has the reasons.
+// A half begins with whose log it is. Then follow frames, one for each batch,
+// numbered without gaps across both halves. A frame that is not whole, or whose
+// number is not the next one, ends its half: it was being written when the machine
+// stopped, or is left from an earlier round. docs/adr/0011-redo-log.md has the reasons.
 type redo struct {
 	names [2]string
 	store [16]byte // whose log it is: the database says the same

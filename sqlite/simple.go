@@ -42,7 +42,8 @@ const (
 	// one had to wait for what was fresh: where changes of both kinds take turns,
 	// a commit for each is less than a frame and then two commits.
 	mixedBatches = 8
-	smallBatch   = 8
+	// smallBatch is how many changes are no small batch any more.
+	smallBatch = 8
 )
 
 // beSimple prepares for simple changes.
