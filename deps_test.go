@@ -63,7 +63,7 @@ var layers = map[string]layer{
 	"httpapi":   {ours: []string{"internal/mask"}, outside: with("github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "google.golang.org/genproto/googleapis/api/", "google.golang.org/grpc", "google.golang.org/grpc/")},
 	"dispatch":  {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
 	"simulator": {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
-	"client":    {outside: with("google.golang.org/grpc")},
+	"client":    {outside: with("google.golang.org/grpc", "google.golang.org/grpc/metadata")}, // "retry-after" comes in headers
 
 	"storetest": {ours: []string{".", "inmem"}, outside: with("github.com/anishathalye/porcupine", "github.com/google/go-cmp/", "pgregory.net/rapid")},
 	"longruntest": {
