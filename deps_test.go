@@ -93,7 +93,7 @@ var testHelpers = []string{"storetest", "longruntest"}
 
 // testModules are the dependencies of tests.
 var testModules = []string{
-	"github.com/anishathalye/porcupine", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
+	"github.com/anishathalye/porcupine", "github.com/bufbuild/protocompile", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
 }
 
 func with(more ...string) []string { return slices.Concat(wire, more) }

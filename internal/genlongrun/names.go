@@ -26,13 +26,16 @@ func (n names) add(d protoreflect.Descriptor, kind string, identifiers ...string
 	}
 }
 
-// take notes a name that this plugin generates for d, or says who has it.
-func (n names) take(c *checker, d protoreflect.Descriptor, kind, scope, id string) {
-	if other, ok := n[id]; ok {
+// take notes a name that this plugin generates for d, or says who has it and
+// returns false.
+func (n names) take(c *checker, d protoreflect.Descriptor, kind, scope, id string) bool {
+	other, taken := n[id]
+	if taken {
 		c.refuse(placeOf(d), d, "", "the generated Go needs the name %s%s, which %s (%v) has taken", scope, id, other.by, other.at)
-		return
+	} else {
+		n.add(d, kind, id)
 	}
-	n.add(d, kind, id)
+	return !taken
 }
 
 // checkNames refuses what would be declared twice, and files written twice.
@@ -65,12 +68,15 @@ func (c *checker) checkService(pkg names, s *service) {
 		pkg.take(c, s.Desc, "service", "", id)
 	}
 	handlers, operations := names{}, names{}
+	var methods []*method
 	for _, m := range s.methods {
-		pkg.take(c, m.Desc, "rpc", "", variable(m))
-		handlers.take(c, m.Desc, "rpc", s.GoName+"Handlers.", m.GoName)
-		operations.take(c, m.Desc, "rpc", s.GoName+"Operations.", m.GoName)
+		if pkg.take(c, m.Desc, "rpc", "", variable(m)) {
+			handlers.add(m.Desc, "rpc", m.GoName)
+			operations.add(m.Desc, "rpc", m.GoName)
+			methods = append(methods, m)
+		}
 	}
-	for _, m := range s.methods {
+	for _, m := range methods {
 		handlers.take(c, m.Desc, "rpc", s.GoName+"Handlers.", "Begin"+m.GoName)
 		operations.take(c, m.Desc, "rpc", s.GoName+"Operations.", m.GoName+"Operation")
 	}
