@@ -44,7 +44,7 @@ var layers = map[string]layer{
 	"internal/migrate":     {},
 	"internal/sqlwhere":    {ours: []string{"filter"}},
 
-	".": {ours: []string{"filter", "longrunpb"}, outside: with("github.com/google/uuid")},
+	".": {ours: []string{"filter", "longrunpb"}, outside: with("github.com/google/uuid", "google.golang.org/genproto/googleapis/api/annotations")},
 
 	"inmem": {ours: []string{".", "filter"}, outside: wire},
 	"sqlite": {
@@ -86,10 +86,11 @@ var layers = map[string]layer{
 
 	"internal/googleprotos": {outside: with("google.golang.org/genproto/googleapis/api/")},
 	"internal/speccheck":    {},
+	"internal/testpb":       {outside: with("google.golang.org/genproto/googleapis/api/")},
 }
 
 // testHelpers are for tests alone, ours and our users'.
-var testHelpers = []string{"storetest", "longruntest"}
+var testHelpers = []string{"storetest", "longruntest", "internal/testpb"}
 
 // testModules are the dependencies of tests.
 var testModules = []string{
