@@ -33,3 +33,5 @@
 //
 // [longrun.Method]: https://pkg.go.dev/github.com/longrun-dev/longrun#Method
 package genlongrun
+
+//go:generate testdata/generate.sh
