@@ -2,6 +2,7 @@ package longrun
 
 import (
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
@@ -14,15 +15,6 @@ func pack(m proto.Message) (*anypb.Any, error) {
 	a := new(anypb.Any)
 	err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true})
 	return a, err
-}
-
-// packResponse is pack, and Empty for a missing response: an operation that
-// succeeds always has one (OP-03, OP-04).
-func packResponse(m proto.Message) (*anypb.Any, error) {
-	if a, ok := m.(*anypb.Any); m == nil || ok && a == nil {
-		return pack(&emptypb.Empty{})
-	}
-	return pack(m)
 }
 
 // unpack takes a T out of an Any; where T is *anypb.Any, the Any itself. Nil and
@@ -58,6 +50,21 @@ func present(m proto.Message) proto.Message {
 func newMessage[T proto.Message]() T {
 	var zero T
 	return zero.ProtoReflect().New().Interface().(T)
+}
+
+// nameOf returns the full name of T.
+func nameOf[T proto.Message]() protoreflect.FullName {
+	var zero T
+	return zero.ProtoReflect().Descriptor().FullName()
+}
+
+// promised returns the name of a type that is promised: "" for an Any, which
+// promises none.
+func promised(name protoreflect.FullName) protoreflect.FullName {
+	if name == "google.protobuf.Any" {
+		return ""
+	}
+	return name
 }
 
 // emptyOf packs an empty T; google.protobuf.Empty where T is *anypb.Any.

@@ -2,6 +2,7 @@ package longrun
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -11,10 +12,14 @@ import (
 // concurrent use, and of no use after the handler has returned.
 type Run[Meta proto.Message] struct{ t *Task }
 
-// AnyRun is a *Run of any Meta, for helpers that do not care.
+// AnyRun is a *Run of any Meta, for helpers and interceptors that do not care. What
+// its methods return is said at those of Run.
 type AnyRun interface {
 	Name() Name
+	Method() string
+	Caller() string
 	Attempt() int64
+	Deadline() (time.Time, bool)
 	Trusted() bool
 	task() *Task
 }
@@ -23,6 +28,16 @@ func (r *Run[Meta]) task() *Task { return r.t }
 
 // Name returns the operation's name.
 func (r *Run[Meta]) Name() Name { return r.t.op.Name() }
+
+// Method returns what started the operation: a full gRPC method or a short word.
+func (r *Run[Meta]) Method() string { return r.t.op.Method }
+
+// Deadline returns when the runs of the operation must have ended, by the store's
+// clock (Method.ExecutionTimeout), and whether there is such a time. The handler's
+// ctx has no deadline of its own: it ends then, with the cause ErrDeadline.
+func (r *Run[Meta]) Deadline() (time.Time, bool) {
+	return r.t.op.DeadlineTime, !r.t.op.DeadlineTime.IsZero()
+}
 
 // Attempt returns which attempt this run is, from 1. It never repeats for one
 // operation: use it as the fence of what the run writes elsewhere.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,10 @@ type Options struct {
 	// Status as it is, any other as PERMISSION_DENIED (AUT-02, AUT-03). Nil
 	// allows everything.
 	Authorize func(ctx context.Context, verb Verb, parent string) error
+
+	// Interceptors stand around every handler of this process, the first outermost.
+	// See Interceptor. Nil means none; a nil Interceptor is an error.
+	Interceptors []Interceptor
 
 	// MaxWaiters is how many calls of Wait may wait at a time; beyond, they are
 	// UNAVAILABLE. Zero means 20,000; negative is an error.
@@ -91,7 +96,10 @@ func New(store Store, opts Options) (*Service, error) {
 		return nil, errors.New("longrun: Retention is negative")
 	case opts.MaxWaiters < 0:
 		return nil, errors.New("longrun: MaxWaiters is negative")
+	case slices.ContainsFunc(opts.Interceptors, func(i Interceptor) bool { return i == nil }):
+		return nil, errors.New("longrun: an Interceptor is nil")
 	}
+	opts.Interceptors = slices.Clone(opts.Interceptors)
 	if opts.MaxWaiters == 0 {
 		opts.MaxWaiters = DefaultMaxWaiters
 	}

@@ -3,8 +3,6 @@ package longrun
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +21,8 @@ type Task struct {
 	op   *Operation
 	m    *method
 	opts TaskOptions
+
+	entries int // of the batch that is the request; -1 where it is none
 
 	mu       sync.Mutex // guards what follows
 	metadata proto.Message
@@ -47,7 +47,7 @@ func (w *Work) Methods() []string {
 	defer w.s.mu.Unlock()
 	var names []string
 	for name, m := range w.s.methods {
-		if m.run != nil {
+		if m.handle != nil {
 			names = append(names, name)
 		}
 	}
@@ -59,10 +59,10 @@ func (w *Work) Methods() []string {
 // method has no handler here.
 func (w *Work) Task(op *Operation, o TaskOptions) (*Task, error) {
 	m := w.s.method(op.Method)
-	if m == nil || m.run == nil {
+	if m == nil || m.handle == nil {
 		return nil, w.s.fault("run", op.Name(), &Error{Code: codes.Unimplemented, Reason: ReasonMethodNotSupported, Msg: "the method has no handler here"})
 	}
-	return &Task{w: w, op: op, m: m, opts: o, carried: op.Metadata}, nil
+	return &Task{w: w, op: op, m: m, opts: o, entries: -1, carried: op.Metadata}, nil
 }
 
 // Operation returns the record as it was claimed.
@@ -70,18 +70,18 @@ func (t *Task) Operation() *Operation { return t.op }
 
 // Run calls the handler and returns what became of it, a panic too. It returns
 // when the handler does, whatever happens to ctx.
-func (t *Task) Run(ctx context.Context) (r Result) {
-	defer func() {
-		if p := recover(); p != nil {
-			r = Result{Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
-		}
-		r.RetryOn = t.m.policy.retryOn
-		r = t.fit(r)
-		r.Metadata = t.last()
-	}()
+func (t *Task) Run(ctx context.Context) Result {
 	ctx = WithCaller(WithTraceParent(ctx, t.op.TraceParent), t.op.Caller)
-	response, err := t.m.run(ctx, t)
-	return Result{Response: response, Err: err}
+	resp, err := recovered(ctx, t.op.Request, t.m.begun(t), t.perform)
+	r := Result{Err: err, RetryOn: t.m.policy.retryOn}
+	if err == nil {
+		r.Response = resp.(*anypb.Any)
+	} else if _, final := errors.AsType[*allFailed](err); final {
+		r.RetryOn = nil
+	}
+	r = t.fit(r)
+	r.Metadata = t.last()
+	return r
 }
 
 // fit replaces a result that is too large to be kept: the run cannot be asked to
