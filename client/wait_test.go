@@ -377,6 +377,24 @@ func TestWait_ContextEnds(t *testing.T) {
 	}
 }
 
+// An outage that is over is no reason.
+func TestWait_ContextEndsAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		wait := until(t, 100, nil)
+		f := &fake{wait: func(ctx context.Context, n int) (*longrunningpb.Operation, error) {
+			if n == 1 {
+				return nil, status.Error(codes.Unavailable, "gone fishing")
+			}
+			return wait(ctx, n)
+		}}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Second, cancel)
+		if _, err := follow(t, f).Wait(ctx); !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "fishing") {
+			t.Errorf("error = %v, want context.Canceled and nothing of the outage", err)
+		}
+	})
+}
+
 // A context that has ended asks nobody.
 func TestWait_ContextHasEnded(t *testing.T) {
 	t.Parallel()
