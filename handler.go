@@ -130,16 +130,6 @@ func Declare[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Me
 	svc.register(m.Name, m.describe)
 }
 
-// A Promise is what the operations of a method are made of: the full names of the
-// messages that operation_info names. An empty one promises nothing, and neither does
-// google.protobuf.Any.
-type Promise struct {
-	// Response is what an operation that succeeds has.
-	Response protoreflect.FullName
-	// Metadata is what every operation has.
-	Metadata protoreflect.FullName
-}
-
 // method is what a Service knows of a Method. It is not changed once it is known.
 type method struct {
 	name        string
@@ -151,7 +141,6 @@ type method struct {
 	decode      func(*anypb.Any) (proto.Message, error)
 	parent      func(proto.Message) string
 	conflictKey func(proto.Message) string
-	response    func() *anypb.Any    // an empty one
 	metadata    func() proto.Message // an empty one; nil: of any type
 	policy      policy
 }
@@ -172,12 +161,11 @@ func (m Method[Req, Resp, Meta]) policy() policy {
 // describe fills in what handling and starting share.
 func (m Method[Req, Resp, Meta]) describe(e *method) error {
 	request, promise := nameOf[Req](), m.promise()
-	if e.response != nil && (e.request != request || e.promise != promise) {
+	if e.decode != nil && (e.request != request || e.promise != promise) {
 		return errors.New("is known with other types already")
 	}
 	e.request, e.promise, e.policy = request, promise, m.policy()
 	e.decode = func(a *anypb.Any) (proto.Message, error) { return unpack[Req](a) }
-	e.response = func() *anypb.Any { return emptyOf[Resp]() }
 	if meta := newMessage[Meta](); !isAny(meta) {
 		e.metadata = func() proto.Message { return newMessage[Meta]() }
 	}

@@ -76,7 +76,7 @@ func (t *Task) perform(ctx context.Context, packed proto.Message, run AnyRun) (p
 // type. One of another type is an error (OP-06).
 func (m *method) packResponse(resp proto.Message) (*anypb.Any, error) {
 	if resp == nil {
-		return m.response(), nil
+		return emptyAny(m.promise.Response), nil
 	}
 	a, err := pack(present(resp))
 	if err != nil {

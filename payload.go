@@ -1,10 +1,11 @@
 package longrun
 
 import (
+	"cmp"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // pack puts m into an Any; one that is an Any already stays as it is.
@@ -67,17 +68,10 @@ func promised(name protoreflect.FullName) protoreflect.FullName {
 	return name
 }
 
-// emptyOf packs an empty T; google.protobuf.Empty where T is *anypb.Any.
-func emptyOf[T proto.Message]() *anypb.Any {
-	var m proto.Message = newMessage[T]()
-	if _, ok := m.(*anypb.Any); ok {
-		m = &emptypb.Empty{}
-	}
-	a, err := pack(m)
-	if err != nil {
-		return &anypb.Any{TypeUrl: typePrefix + string(m.ProtoReflect().Descriptor().FullName())}
-	}
-	return a
+// emptyAny packs an empty message of a type that need not be linked in;
+// google.protobuf.Empty where the name is "".
+func emptyAny(name protoreflect.FullName) *anypb.Any {
+	return &anypb.Any{TypeUrl: typePrefix + string(cmp.Or(name, "google.protobuf.Empty"))}
 }
 
 const typePrefix = "type.googleapis.com/"

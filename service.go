@@ -58,6 +58,13 @@ type Options struct {
 	// that are linked in (protoregistry.GlobalTypes).
 	Types filter.Types
 
+	// Promised says what a method that is not known here (Handle, Begin, Declare)
+	// promises of its operations, such as by operation_info in a descriptor set. It
+	// is called with the full name of the method, by many goroutines, and with the
+	// locks of the store held: it must be quick, and call nothing of the Service.
+	// Nil promises nothing.
+	Promised func(method string) Promise
+
 	// Domain is the ErrorInfo domain of our errors, normally the name of the
 	// API's service (ERR-05). Empty means "longrun.dev".
 	Domain string
