@@ -84,9 +84,8 @@ var layers = map[string]layer{
 	"cmd/longrun":               {ours: []string{"internal/cli"}},
 	"cmd/protoc-gen-go-longrun": {ours: []string{"internal/genlongrun"}},
 
-	"internal/googleprotos": {outside: with("google.golang.org/genproto/googleapis/api/")},
-	"internal/speccheck":    {},
-	"internal/testpb":       {outside: with("google.golang.org/genproto/googleapis/api/")},
+	"internal/speccheck": {},
+	"internal/testpb":    {outside: with("google.golang.org/genproto/googleapis/api/")},
 }
 
 // testHelpers are for tests alone, ours and our users'.

@@ -71,7 +71,9 @@ func (w *waiting) ask(ctx context.Context) (time.Duration, error) {
 		w.failures, w.last = backoff{}, nil
 		return w.pace(a), nil
 	case code == codes.Unavailable, code == codes.DeadlineExceeded:
-		w.last = a.err
+		if ctx.Err() == nil { // else it says no more than that ctx has ended
+			w.last = a.err
+		}
 		return max(a.hint, w.failures.next()), nil
 	case code == codes.Unimplemented && !w.polling:
 		w.polling = true

@@ -26,8 +26,8 @@ const (
 
 // Run is the plugin as a process: it reads a CodeGeneratorRequest from in, writes
 // the CodeGeneratorResponse to out and warnings to log, and returns the exit
-// status. args are those of the command line without its name; the one that is
-// known is --version.
+// status. args are those of the command line without its name; those that are
+// known are --version, and --google-protos FILE, which writes [GoogleProtos].
 //
 // A proto that is refused is exit status 0 and an error in the response, which
 // protoc and buf show and fail by; 1 means that there was no request to answer.
@@ -44,6 +44,8 @@ func run(args []string, in io.Reader, out, log io.Writer) error {
 	case len(args) == 1 && args[0] == "--version":
 		_, err := fmt.Fprintln(out, "protoc-gen-go-longrun", Version)
 		return err
+	case len(args) == 2 && args[0] == "--google-protos":
+		return writeGoogleProtos(args[1])
 	case len(args) > 0:
 		return fmt.Errorf("unknown argument %q: protoc or buf run this program, see docs/plugin.md", args[0])
 	}
