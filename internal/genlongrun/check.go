@@ -87,7 +87,7 @@ const (
 
 // method returns m if it starts operations and nothing is wrong with it.
 func (c *checker) method(m *protogen.Method) *method {
-	info, annotated := operationInfo(m)
+	info, annotated := operationInfo(optionsOf(m))
 	if m.Output.Desc.FullName() != operationName {
 		if annotated {
 			c.refuse(placeOf(m.Desc, infoPath...), m.Desc, "INF-01", "has operation_info and returns %s: only what returns %s has it", m.Output.Desc.FullName(), operationName)
@@ -135,14 +135,19 @@ const (
 
 var infoPath = []int32{optionsNumber, infoNumber}
 
-// operationInfo returns the annotation of m, and whether it has one.
-func operationInfo(m *protogen.Method) (*longrunningpb.OperationInfo, bool) {
-	o, ok := m.Desc.Options().(*descriptorpb.MethodOptions)
-	if !ok || !proto.HasExtension(o, longrunningpb.E_OperationInfo) {
+// operationInfo returns the annotation of a method, and whether it has one.
+func operationInfo(o *descriptorpb.MethodOptions) (*longrunningpb.OperationInfo, bool) {
+	if !proto.HasExtension(o, longrunningpb.E_OperationInfo) {
 		return nil, false
 	}
 	info, ok := proto.GetExtension(o, longrunningpb.E_OperationInfo).(*longrunningpb.OperationInfo)
 	return info, ok
+}
+
+// optionsOf are the options of m; nil, which reads as none, where it has none.
+func optionsOf(m *protogen.Method) *descriptorpb.MethodOptions {
+	o, _ := m.Desc.Options().(*descriptorpb.MethodOptions)
+	return o
 }
 
 // OP-22: the call that starts an operation is unary.

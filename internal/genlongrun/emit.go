@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
-	"google.golang.org/protobuf/types/descriptorpb"
 )
 
 // emit writes the code of f.
@@ -84,9 +83,4 @@ func whereItLives(m *method) string {
 		return "Its operations live beside the resource that the request names, or under its location."
 	}
 	return "The request names no parent, so its operations live under none unless Parent says where."
-}
-
-func isDeprecated(m *method) bool {
-	o, ok := m.Desc.Options().(*descriptorpb.MethodOptions)
-	return ok && o.GetDeprecated()
 }

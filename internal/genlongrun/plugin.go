@@ -124,7 +124,7 @@ func newPlugin(req *pluginpb.CodeGeneratorRequest) (plugin *protogen.Plugin, err
 }
 
 // maxDescriptors is the size of the largest file that the option against reads.
-const maxDescriptors = 256 << 20
+const maxDescriptors = 64 << 20
 
 func readDescriptors(file string) ([]byte, error) {
 	info, err := os.Stat(file)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/protobuf/compiler/protogen"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -32,24 +31,30 @@ func (c *checker) compareWith(file string, read func(string) ([]byte, error)) er
 	if len(set.GetFile()) == 0 {
 		return fmt.Errorf("option against: %s has no descriptors", file)
 	}
+	c.earlier = promises(set.GetFile())
+	return nil
+}
+
+// promises are those of all annotated methods in files, in which what the files
+// import may be missing.
+func promises(files []*descriptorpb.FileDescriptorProto) map[protoreflect.FullName]promise {
 	messages := map[protoreflect.FullName]bool{}
-	for _, f := range set.GetFile() {
+	for _, f := range files {
 		addNames(messages, protoreflect.FullName(f.GetPackage()), f.GetMessageType())
 	}
-	c.earlier = map[protoreflect.FullName]promise{}
-	for _, f := range set.GetFile() {
+	promised := map[protoreflect.FullName]promise{}
+	for _, f := range files {
 		pkg := protoreflect.FullName(f.GetPackage())
 		for _, s := range f.GetService() {
 			for _, m := range s.GetMethod() {
-				info, ok := proto.GetExtension(m.GetOptions(), longrunningpb.E_OperationInfo).(*longrunningpb.OperationInfo)
-				if ok && info != nil {
+				if info, ok := operationInfo(m.GetOptions()); ok {
 					name := inPackage(pkg, s.GetName()+"."+m.GetName())
-					c.earlier[name] = promise{released(messages, pkg, info.GetResponseType()), released(messages, pkg, info.GetMetadataType())}
+					promised[name] = promise{released(messages, pkg, info.GetResponseType()), released(messages, pkg, info.GetMetadataType())}
 				}
 			}
 		}
 	}
-	return nil
+	return promised
 }
 
 func addNames(names map[protoreflect.FullName]bool, scope protoreflect.FullName, messages []*descriptorpb.DescriptorProto) {

@@ -89,7 +89,7 @@ func (w writer) quote(c protogen.Comments) {
 	}
 	w.line("//")
 	for l := range strings.SplitSeq(text, "\n") {
-		l = strings.TrimRight(printable(l), " \t")
+		l = printable(strings.TrimRight(l, " \t\r"))
 		if l != "" && !strings.HasPrefix(l, " ") && !strings.HasPrefix(l, "\t") {
 			l = " " + l // not "//go:build", which is no comment
 		}
@@ -99,7 +99,7 @@ func (w writer) quote(c protogen.Comments) {
 
 // deprecated ends the comment of what stands for a deprecated method.
 func (w writer) deprecated(m *method) {
-	if isDeprecated(m) {
+	if optionsOf(m.Method).GetDeprecated() {
 		w.line("//")
 		w.line("// Deprecated: Do not use.")
 	}
