@@ -46,7 +46,7 @@ func startOf[Req proto.Message](t *testing.T, sys *system, req Req) error {
 	return err
 }
 
-// OP-20, AIP-203: what is required and missing is named, all at once, and nothing is
+// OP-19, AIP-203: what is required and missing is named, all at once, and nothing is
 // stored.
 func TestStart_RequiredFields(t *testing.T) {
 	t.Parallel()
