@@ -54,6 +54,11 @@ type protos map[string]string
 // request is what protoc would hand to the plugin to generate files.
 func (p protos) request(t testing.TB, parameter string, files ...string) *pluginpb.CodeGeneratorRequest {
 	t.Helper()
+	return p.compile(t, protocompile.SourceInfoStandard, parameter, files)
+}
+
+func (p protos) compile(t testing.TB, info protocompile.SourceInfoMode, parameter string, files []string) *pluginpb.CodeGeneratorRequest {
+	t.Helper()
 	compiler := protocompile.Compiler{
 		Resolver: protocompile.WithStandardImports(protocompile.CompositeResolver{
 			&protocompile.SourceResolver{Accessor: protocompile.SourceAccessorFromMap(p)},
@@ -62,7 +67,7 @@ func (p protos) request(t testing.TB, parameter string, files ...string) *plugin
 				return protocompile.SearchResult{Desc: linked}, err
 			}),
 		}),
-		SourceInfoMode: protocompile.SourceInfoStandard,
+		SourceInfoMode: info,
 	}
 	compiled, err := compiler.Compile(context.Background(), files...)
 	if err != nil {

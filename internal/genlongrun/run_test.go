@@ -216,6 +216,25 @@ func TestGenerated_ValidateOnly(t *testing.T) {
 	})
 }
 
+// Fields that are required are checked before anything else of the author's.
+func TestGenerated_RequiredField(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, client := newLibrary(t, acmepb.LibraryHandlers{
+			CreateShelf: func(context.Context, *acmepb.CreateShelfRequest, *longrun.Run[*sharedpb.OperationMetadata]) (*acmepb.Shelf, error) {
+				return &acmepb.Shelf{}, nil
+			},
+			BeginCreateShelf: func(context.Context, *acmepb.CreateShelfRequest, *longrun.Draft) error {
+				t.Error("the hook was asked")
+				return nil
+			},
+		})
+		_, err := client.CreateShelf(t.Context(), &acmepb.CreateShelfRequest{Parent: location})
+		if status.Code(err) != codes.InvalidArgument || !strings.Contains(status.Convert(err).Message(), "shelf") {
+			t.Errorf("CreateShelf = %v, want INVALID_ARGUMENT that names shelf", err)
+		}
+	})
+}
+
 // INF-08: Struct and Any are metadata like other messages, and Any promises none.
 func TestGenerated_StructAndAny(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,8 @@ package genlongrun
 import (
 	"strings"
 	"testing"
+
+	"github.com/bufbuild/protocompile"
 )
 
 // shapeHeader begins acme.proto in TestShapes: what a case says begins at line 10.
@@ -193,6 +195,19 @@ func TestShapes_WithoutSource(t *testing.T) {
 	want := `acme.proto: acme.v1.S.Do: response_type: there is no message "Nope" in package acme.v1 (INF-03)`
 	if got := resp.GetError(); got != want {
 		t.Errorf("error = %q, want %q", got, want)
+	}
+}
+
+// buf says where each field of the annotation is, and a refusal names it.
+func TestShapes_ExactPlaces(t *testing.T) {
+	t.Parallel()
+	p := shape(shapeHeader + annotated("Nope", "Color"))
+	req := p.compile(t, protocompile.SourceInfoStandard|protocompile.SourceInfoExtraOptionLocations, "", []string{"acme.proto"})
+	resp, _ := Generate(req, noFile)
+	want := `acme.proto:13:7: acme.v1.S.Do: response_type: there is no message "Nope" in package acme.v1 (INF-03)
+acme.proto:14:7: acme.v1.S.Do: metadata_type: "Color" is an enum, not a message (INF-03)`
+	if got := resp.GetError(); got != want {
+		t.Errorf("error =\n%s\nwant\n%s", got, want)
 	}
 }
 

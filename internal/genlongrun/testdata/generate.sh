@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/../../.."
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-go run ./internal/googleprotos "$scratch/google.binpb"
 go build -o "$scratch/protoc-gen-go-longrun" ./cmd/protoc-gen-go-longrun
+"$scratch/protoc-gen-go-longrun" --google-protos "$scratch/google.binpb"
 rm -f internal/genlongrun/testdata/*pb/*.pb.go internal/genlongrun/testdata/*longrun/*.pb.go
 
 # generate OPTIONS FILES... runs the three plugins as a user would.
