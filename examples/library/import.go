@@ -116,6 +116,9 @@ func (l *library) importLines(ctx context.Context, shelf string, lines [][]byte,
 		}
 		return nil
 	})
-	l.log.Info("lines imported", "operation", run.Name().String(), "attempt", run.Attempt(), "from", from, "err", err)
-	return done, err
+	if err != nil {
+		return nil, err
+	}
+	l.log.Info("lines imported", "operation", run.Name().String(), "attempt", run.Attempt(), "from", from)
+	return done, nil
 }

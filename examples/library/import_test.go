@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -176,6 +178,26 @@ func TestImportBooks_Refused(t *testing.T) {
 	}
 	if got := s.operations(); got != 0 {
 		t.Errorf("OP-19: operations = %d, want 0", got)
+	}
+}
+
+// An object at the limit is taken, and one past it refused.
+func TestImportBooks_LargeObject(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	req := from(s.shelf("novels"), "large.jsonl")
+	req.ValidateOnly = true
+	s.put(t, "large.jsonl")
+	for size, reason := range map[int64]string{maxObject: "", maxObject + 1: "OBJECT_TOO_LARGE"} {
+		if err := os.Truncate(filepath.Join(s.folder, "large.jsonl"), size); err != nil { // with nothing on the disk
+			t.Fatal(err)
+		}
+		_, err := s.lib.ImportBooks(t.Context(), req)
+		if reason != "" {
+			wantError(t, "an object past the limit", err, codes.InvalidArgument, reason)
+		} else if err != nil {
+			t.Errorf("an object at the limit: %v", err)
+		}
 	}
 }
 

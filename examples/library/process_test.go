@@ -136,7 +136,7 @@ func (p *process) signal(s syscall.Signal) {
 // chunks are the chunks of lines that runs of this attempt say they have imported, by
 // their first lines.
 func (p *process) chunks(attempt int) (from []int) {
-	for _, m := range regexp.MustCompile(`lines imported.* attempt=(\d+) from=(\d+) err=<nil>`).FindAllStringSubmatch(p.said(), -1) {
+	for _, m := range regexp.MustCompile(`lines imported.* attempt=(\d+) from=(\d+)`).FindAllStringSubmatch(p.said(), -1) {
 		if m[1] == strconv.Itoa(attempt) {
 			n, err := strconv.Atoi(m[2])
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -71,7 +72,9 @@ func shell(t *testing.T, script string) string {
 	script = strings.Replace(script, build, "", 1)
 	script = strings.ReplaceAll(script, "bin/library ", fmt.Sprintf("bin/library -addr %s -http %s ", grpcAddr, httpAddr))
 	script = strings.NewReplacer("127.0.0.1:9151", grpcAddr, "127.0.0.1:8151", httpAddr).Replace(script)
-	cmd := exec.CommandContext(t.Context(), "bash", "-c", "set -euo pipefail\ntrap '[ -z \"${server:-}\" ] || kill -9 $server 2>/dev/null || true' EXIT\n"+script)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", "set -euo pipefail\ntrap '[ -z \"${server:-}\" ] || kill -9 $server 2>/dev/null || true' EXIT\n"+script)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = folder, append(os.Environ(), "no_proxy=127.0.0.1"), 10*time.Second
 	out := &strings.Builder{}
 	talk := &strings.Builder{}

@@ -176,3 +176,31 @@ func TestAPI_Metadata(t *testing.T) {
 		t.Errorf("OP-27: zero state = %s, want STATE_UNSPECIFIED", got)
 	}
 }
+
+// AIP-203: every field of a request, and of what is in one, says how it behaves.
+func TestAPI_FieldBehavior(t *testing.T) {
+	t.Parallel()
+	seen := map[protoreflect.FullName]bool{}
+	var check func(protoreflect.MessageDescriptor)
+	check = func(md protoreflect.MessageDescriptor) {
+		if seen[md.FullName()] || md.ParentFile() != protoreflect.FileDescriptor(file) {
+			return
+		}
+		seen[md.FullName()] = true
+		for i := range md.Fields().Len() {
+			f := md.Fields().Get(i)
+			if behavior := proto.GetExtension(f.Options(), annotations.E_FieldBehavior).([]annotations.FieldBehavior); len(behavior) == 0 {
+				t.Errorf("%s has no field_behavior", f.FullName())
+			}
+			if f.Message() != nil {
+				check(f.Message())
+			}
+		}
+	}
+	for _, m := range methods() {
+		check(m.Input())
+	}
+	if len(seen) < len(methods()) {
+		t.Errorf("%d messages were looked at, want those of %d methods at least", len(seen), len(methods()))
+	}
+}

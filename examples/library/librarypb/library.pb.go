@@ -1555,64 +1555,64 @@ const file_longrun_examples_library_v1_library_proto_rawDesc = "" +
 	"\bDELETING\x10\x03\x12\n" +
 	"\n" +
 	"\x06FAILED\x10\x04:?\xeaA<\n" +
-	"\x19library.longrun.dev/Shelf\x12\x0fshelves/{shelf}*\ashelves2\x05shelf\"\xf7\x01\n" +
+	"\x19library.longrun.dev/Shelf\x12\x0fshelves/{shelf}*\ashelves2\x05shelf\"\xfc\x01\n" +
 	"\x04Book\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12\x19\n" +
-	"\x05title\x18\x02 \x01(\tB\x03\xe0A\x02R\x05title\x12\x16\n" +
-	"\x06author\x18\x03 \x01(\tR\x06author\x12@\n" +
+	"\x05title\x18\x02 \x01(\tB\x03\xe0A\x02R\x05title\x12\x1b\n" +
+	"\x06author\x18\x03 \x01(\tB\x03\xe0A\x01R\x06author\x12@\n" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x03\xe0A\x03R\n" +
 	"createTime\x12\x17\n" +
 	"\x04etag\x18\x05 \x01(\tB\x03\xe0A\x03R\x04etag:H\xeaAE\n" +
-	"\x18library.longrun.dev/Book\x12\x1cshelves/{shelf}/books/{book}*\x05books2\x04book\"\xc1\x01\n" +
+	"\x18library.longrun.dev/Book\x12\x1cshelves/{shelf}/books/{book}*\x05books2\x04book\"\xc9\x01\n" +
 	"\x12CreateShelfRequest\x12=\n" +
 	"\x05shelf\x18\x01 \x01(\v2\".longrun.examples.library.v1.ShelfB\x03\xe0A\x02R\x05shelf\x12\x1e\n" +
-	"\bshelf_id\x18\x02 \x01(\tB\x03\xe0A\x02R\ashelfId\x12'\n" +
+	"\bshelf_id\x18\x02 \x01(\tB\x03\xe0A\x02R\ashelfId\x12*\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"H\n" +
+	"request_id\x18\x03 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
+	"\rvalidate_only\x18\x04 \x01(\bB\x03\xe0A\x01R\fvalidateOnly\"H\n" +
 	"\x0fGetShelfRequest\x125\n" +
 	"\x04name\x18\x01 \x01(\tB!\xe0A\x02\xfaA\x1b\n" +
-	"\x19library.longrun.dev/ShelfR\x04name\"P\n" +
-	"\x12ListShelvesRequest\x12\x1b\n" +
-	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\x19library.longrun.dev/ShelfR\x04name\"Z\n" +
+	"\x12ListShelvesRequest\x12 \n" +
+	"\tpage_size\x18\x01 \x01(\x05B\x03\xe0A\x01R\bpageSize\x12\"\n" +
 	"\n" +
-	"page_token\x18\x02 \x01(\tR\tpageToken\"{\n" +
+	"page_token\x18\x02 \x01(\tB\x03\xe0A\x01R\tpageToken\"{\n" +
 	"\x13ListShelvesResponse\x12<\n" +
 	"\ashelves\x18\x01 \x03(\v2\".longrun.examples.library.v1.ShelfR\ashelves\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc3\x01\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd5\x01\n" +
 	"\x12DeleteShelfRequest\x125\n" +
 	"\x04name\x18\x01 \x01(\tB!\xe0A\x02\xfaA\x1b\n" +
-	"\x19library.longrun.dev/ShelfR\x04name\x12\x14\n" +
-	"\x05force\x18\x02 \x01(\bR\x05force\x12\x12\n" +
-	"\x04etag\x18\x03 \x01(\tR\x04etag\x12'\n" +
+	"\x19library.longrun.dev/ShelfR\x04name\x12\x19\n" +
+	"\x05force\x18\x02 \x01(\bB\x03\xe0A\x01R\x05force\x12\x17\n" +
+	"\x04etag\x18\x03 \x01(\tB\x03\xe0A\x01R\x04etag\x12*\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tB\b\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"\xa4\x01\n" +
-	"\x11CreateBookRequest\x125\n" +
-	"\x06parent\x18\x01 \x01(\tB\x1d\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12:\n" +
+	"request_id\x18\x04 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
+	"\rvalidate_only\x18\x05 \x01(\bB\x03\xe0A\x01R\fvalidateOnly\"\xa7\x01\n" +
+	"\x11CreateBookRequest\x128\n" +
+	"\x06parent\x18\x01 \x01(\tB \xe0A\x01\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12:\n" +
 	"\x04book\x18\x02 \x01(\v2!.longrun.examples.library.v1.BookB\x03\xe0A\x02R\x04book\x12\x1c\n" +
 	"\abook_id\x18\x03 \x01(\tB\x03\xe0A\x02R\x06bookId\"F\n" +
 	"\x0eGetBookRequest\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\n" +
-	"\x18library.longrun.dev/BookR\x04name\"\x88\x01\n" +
+	"\x18library.longrun.dev/BookR\x04name\"\x92\x01\n" +
 	"\x10ListBooksRequest\x128\n" +
-	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12\x1b\n" +
-	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12 \n" +
+	"\tpage_size\x18\x02 \x01(\x05B\x03\xe0A\x01R\bpageSize\x12\"\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"t\n" +
+	"page_token\x18\x03 \x01(\tB\x03\xe0A\x01R\tpageToken\"t\n" +
 	"\x11ListBooksResponse\x127\n" +
 	"\x05books\x18\x01 \x03(\v2!.longrun.examples.library.v1.BookR\x05books\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"]\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"b\n" +
 	"\x11DeleteBookRequest\x124\n" +
 	"\x04name\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\n" +
-	"\x18library.longrun.dev/BookR\x04name\x12\x12\n" +
-	"\x04etag\x18\x02 \x01(\tR\x04etag\"\xf8\x01\n" +
+	"\x18library.longrun.dev/BookR\x04name\x12\x17\n" +
+	"\x04etag\x18\x02 \x01(\tB\x03\xe0A\x01R\x04etag\"\x85\x02\n" +
 	"\x12ImportBooksRequest\x128\n" +
-	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12P\n" +
-	"\rbucket_source\x18\x02 \x01(\v2).longrun.examples.library.v1.BucketSourceH\x00R\fbucketSource\x12'\n" +
+	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12U\n" +
+	"\rbucket_source\x18\x02 \x01(\v2).longrun.examples.library.v1.BucketSourceB\x03\xe0A\x01H\x00R\fbucketSource\x12*\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnlyB\b\n" +
+	"request_id\x18\x03 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
+	"\rvalidate_only\x18\x04 \x01(\bB\x03\xe0A\x01R\fvalidateOnlyB\b\n" +
 	"\x06source\"+\n" +
 	"\fBucketSource\x12\x1b\n" +
 	"\x06object\x18\x01 \x01(\tB\x03\xe0A\x02R\x06object\"_\n" +
@@ -1638,23 +1638,23 @@ const file_longrun_examples_library_v1_library_proto_rawDesc = "" +
 	"\x0eimported_books\x18\v \x01(\x05R\rimportedBooks\x12!\n" +
 	"\ffailed_lines\x18\f \x01(\x05R\vfailedLines\x12.\n" +
 	"\bwarnings\x18\r \x03(\v2\x12.google.rpc.StatusR\bwarnings\x12#\n" +
-	"\rsource_digest\x18\x0e \x01(\tR\fsourceDigest\"\xa8\x02\n" +
+	"\rsource_digest\x18\x0e \x01(\tR\fsourceDigest\"\xb5\x02\n" +
 	"\x17BatchCreateBooksRequest\x128\n" +
 	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12O\n" +
-	"\brequests\x18\x02 \x03(\v2..longrun.examples.library.v1.CreateBookRequestB\x03\xe0A\x02R\brequests\x124\n" +
-	"\x16return_partial_success\x18\x03 \x01(\bR\x14returnPartialSuccess\x12'\n" +
+	"\brequests\x18\x02 \x03(\v2..longrun.examples.library.v1.CreateBookRequestB\x03\xe0A\x02R\brequests\x129\n" +
+	"\x16return_partial_success\x18\x03 \x01(\bB\x03\xe0A\x01R\x14returnPartialSuccess\x12*\n" +
 	"\n" +
-	"request_id\x18\x04 \x01(\tB\b\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x05 \x01(\bR\fvalidateOnly\"S\n" +
+	"request_id\x18\x04 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
+	"\rvalidate_only\x18\x05 \x01(\bB\x03\xe0A\x01R\fvalidateOnly\"S\n" +
 	"\x18BatchCreateBooksResponse\x127\n" +
-	"\x05books\x18\x01 \x03(\v2!.longrun.examples.library.v1.BookR\x05books\"\xd9\x01\n" +
+	"\x05books\x18\x01 \x03(\v2!.longrun.examples.library.v1.BookR\x05books\"\xe1\x01\n" +
 	"\x17BatchDeleteBooksRequest\x128\n" +
 	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x126\n" +
 	"\x05names\x18\x02 \x03(\tB \xe0A\x02\xfaA\x1a\n" +
-	"\x18library.longrun.dev/BookR\x05names\x12'\n" +
+	"\x18library.longrun.dev/BookR\x05names\x12*\n" +
 	"\n" +
-	"request_id\x18\x03 \x01(\tB\b\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12#\n" +
-	"\rvalidate_only\x18\x04 \x01(\bR\fvalidateOnly\"\x8a\x04\n" +
+	"request_id\x18\x03 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
+	"\rvalidate_only\x18\x04 \x01(\bB\x03\xe0A\x01R\fvalidateOnly\"\x8a\x04\n" +
 	"\x1bBatchBooksOperationMetadata\x12;\n" +
 	"\vcreate_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x125\n" +
