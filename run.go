@@ -96,8 +96,11 @@ func (r *Run[Meta]) Warn(st *status.Status) bool {
 
 // Step runs f once in the life of the operation: when it returns nil, that is
 // remembered before Step returns, and later runs skip it. A crash in between
-// runs it again. Keys are chosen by the handler, at most 256 bytes, one for each
-// step; the order of steps is free. f's error is returned and not remembered.
+// runs it again: what is remembered is one result, and what f does happens at least
+// once. Keys are chosen by the handler, at most 256 bytes, one for each step; the order
+// of steps is free. f's error is returned and not remembered. When ctx has ended, f is
+// not begun, and the error is the cause; one that was begun is remembered all the same.
+// It costs one write; docs/steps.md says how to choose steps.
 func (r *Run[Meta]) Step(ctx context.Context, key string, f func(context.Context) error) error {
 	_, err := r.t.step(ctx, key, func(ctx context.Context) ([]byte, error) { return []byte{}, f(ctx) })
 	return err

@@ -209,11 +209,19 @@ func (t *Task) step(ctx context.Context, key string, f func(context.Context) ([]
 	return t.remember(ctx, key, result)
 }
 
+// rememberGrace is how long a step that was done is still being remembered after its
+// run was told to stop.
+const rememberGrace = 5 * time.Second
+
 // remember keeps the result of a step that was done. A store that is away is
-// asked again until ctx ends: the step should not be done twice for that.
+// asked again until ctx ends, and a write that is under way then has its time: the step
+// should not be done twice for that.
 func (t *Task) remember(ctx context.Context, key string, result []byte) ([]byte, error) {
+	write, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(rememberGrace, cancel) })()
 	for delay := insistDelay; ; delay = min(2*delay, time.Second) {
-		kept, err := t.w.Step(ctx, t.op.Name(), t.op.Claim, key, result)
+		kept, err := t.w.Step(write, t.op.Name(), t.op.Claim, key, result)
 		if err == nil {
 			t.mu.Lock()
 			t.steps[key] = kept
