@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -258,6 +259,11 @@ func TestGenerated_StructAndAny(t *testing.T) {
 		metadata := &structpb.Struct{}
 		if err := op.GetMetadata().UnmarshalTo(metadata); err != nil || metadata.GetFields()["pages"].GetNumberValue() != 3 {
 			t.Errorf("metadata = %v, %v; want 3 pages", metadata, err)
+		}
+		// In JSON a Struct has the form of a well-known type.
+		text, err := protojson.Marshal(op.GetMetadata())
+		if want := `{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"pages":3}}`; err != nil || strings.ReplaceAll(string(text), " ", "") != want {
+			t.Errorf("metadata = %s, %v; want %s", text, err, want)
 		}
 		op, err = client.Reindex(t.Context(), &emptypb.Empty{})
 		op = done(t, sys, op, err)
