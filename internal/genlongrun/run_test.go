@@ -2,6 +2,7 @@ package genlongrun
 
 import (
 	"context"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -46,6 +47,16 @@ var (
 	_ acmepb.ArchiveServer   = struct{ *acmepb.ArchiveStarter }{}
 	_ opaquepb.CounterServer = (*opaquepb.CounterStarter)(nil)
 )
+
+// A server that embeds both is told so by the compiler, and does not answer
+// UNIMPLEMENTED by surprise.
+func TestGenerated_EmbeddingBoth(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "./testdata/embedsboth").CombinedOutput()
+	if want := "ambiguous selector"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("go build = %v, %s; want %q", err, out, want)
+	}
+}
 
 // newLibrary is a process with the handlers h, and a client of it.
 func newLibrary(t *testing.T, h acmepb.LibraryHandlers) (*longruntest.System, acmepb.LibraryClient) {
