@@ -138,7 +138,10 @@ func TestFilter_Types(t *testing.T) {
 // PAG-04: where next to nothing matches, a page ends after so many rows, short and
 // with a token; the walk finds all. PAG-05: exactly the last page has none.
 func TestFilter_BoundedReads(t *testing.T) {
-	t.Parallel()
+	synctest.Test(t, testBoundedReads) // where no page ends early because it takes long
+}
+
+func testBoundedReads(t *testing.T) {
 	sys := newSystem(t, longrun.Options{})
 	first := sys.start(t, longrun.StartOptions{Verb: "find"})
 	sys.startMany(t, "", 12_000)
