@@ -13,9 +13,8 @@ import (
 )
 
 // FuzzPlugin: whatever the request and its options, there is an answer: files, or
-// an error and none. protogen's own expectations of a request are met or reported
-// (newPlugin); ours must never panic. Google's files are added to what is asked for,
-// so that inputs are small.
+// an error and none. Google's files are added to what is asked for, so that inputs
+// are small.
 func FuzzPlugin(f *testing.F) {
 	google := map[string]*descriptorpb.FileDescriptorProto{}
 	for _, text := range []string{

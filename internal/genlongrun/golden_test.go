@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -16,15 +15,12 @@ var update = flag.Bool("update", false, "write what the plugin generates into te
 var golden = []struct {
 	name, parameter string
 	files           []string
-	warnings        []string
 }{
-	{name: "beside-the-messages", files: []string{"acme/v1/acme.proto", "acme/shared/v1/shared.proto"}, warnings: goldenWarnings},
+	{name: "beside-the-messages", files: []string{"acme/v1/acme.proto", "acme/shared/v1/shared.proto"}},
 	{name: "opaque", parameter: ",default_api_level=API_OPAQUE", files: []string{"acme/opaque/v1/opaque.proto"}},
 	{name: "package-of-its-own", parameter: ",package=github.com/longrun-dev/longrun/internal/genlongrun/testdata/acmelongrun;acmelongrun",
-		files: []string{"acme/v1/acme.proto"}, warnings: goldenWarnings},
+		files: []string{"acme/v1/acme.proto"}},
 }
-
-var goldenWarnings []string
 
 // compiledBy is the line that says which protoc has run.
 var compiledBy = regexp.MustCompile(`(?m)^// - protoc  .*$`)
@@ -38,8 +34,8 @@ func TestGolden(t *testing.T) {
 		if resp.Error != nil {
 			t.Fatalf("%s: %s", tt.name, resp.GetError())
 		}
-		if got, want := strings.Join(warnings, "\n"), strings.Join(tt.warnings, "\n"); got != want {
-			t.Errorf("%s: warnings\n%s\nwant\n%s", tt.name, got, want)
+		if len(warnings) > 0 {
+			t.Errorf("%s: warnings %q, want none", tt.name, warnings)
 		}
 		for _, f := range resp.File {
 			written++

@@ -2,6 +2,7 @@ package genlongrun
 
 import (
 	"fmt"
+	"go/token"
 	"path"
 	"strings"
 
@@ -56,10 +57,15 @@ func (c *checker) checkNames(files []*file) {
 	}
 }
 
-// checkPackageName refuses a second name for the package of the messages.
+// checkPackageName refuses what is no name in Go, and a second name for the package
+// of the messages.
 func (c *checker) checkPackageName(f *file) {
+	at := place{file: f.Desc.Path()}
+	if !token.IsIdentifier(string(f.pkgName)) {
+		c.refuse(at, f.services[0].Desc, "", "%q is no name of a Go package; see option go_package", f.pkgName)
+	}
 	if f.into == f.GoImportPath && f.pkgName != f.GoPackageName {
-		c.refuse(place{file: f.Desc.Path()}, f.services[0].Desc, "", "option package calls %s %s, and it is package %s", f.into, f.pkgName, f.GoPackageName)
+		c.refuse(at, f.services[0].Desc, "", "option package calls %s %s, and it is package %s", f.into, f.pkgName, f.GoPackageName)
 	}
 }
 

@@ -67,11 +67,8 @@ func (o *options) setPackage(value string) error {
 	return nil
 }
 
-// validImportPath is stricter than Go: the path becomes the name of a file, too.
+// validImportPath is stricter than Go: the path becomes that of a file, too.
 func validImportPath(p string) bool {
-	ordinary := func(r rune) bool {
-		return r < 0x80 && (token.IsIdentifier("a"+string(r)) || strings.ContainsRune("-./~+", r))
-	}
-	return strings.ContainsAny(p, "./") && strings.TrimFunc(p, ordinary) == "" && strings.IndexFunc(p, func(r rune) bool { return !ordinary(r) }) < 0 &&
-		path.Clean(p) == p && !path.IsAbs(p) && p != "." && !strings.HasPrefix(p, "..")
+	odd := func(r rune) bool { return !token.IsIdentifier("a"+string(r)) && !strings.ContainsRune("-./~+", r) }
+	return strings.ContainsAny(p, "./") && !strings.ContainsFunc(p, odd) && path.Clean(p) == p && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, ".")
 }

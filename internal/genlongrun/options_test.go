@@ -63,6 +63,7 @@ func TestOptions_Wrong(t *testing.T) {
 		{"package=a.b/c;func", `option package=a.b/c;func: "func" is no name of a Go package`},
 		{"package=a.b/9", `option package=a.b/9: "9" is no name of a Go package`},
 		{"package=example.com/acmepb;other", "acme.proto: acme.v1.S: option package calls \"example.com/acmepb\" other, and it is package acmepb"},
+		{"Macme.proto=example.com/a;b c", `acme.proto: acme.v1.S: "b c" is no name of a Go package; see option go_package`},
 		{"against=", "option against: want the name of a file with a google.protobuf.FileDescriptorSet"},
 		{"against=none", "option against: open none: no such file"},
 	} {

@@ -94,7 +94,9 @@ func generate(req *pluginpb.CodeGeneratorRequest, read func(string) ([]byte, err
 	if err != nil {
 		return nil, nil, err
 	}
-	plugin, err := newPlugin(req)
+	// What protogen does not know was parsed above.
+	rest := protogen.Options{ParamFunc: func(string, string) error { return nil }, ImportRewriteFunc: importPath}
+	plugin, err := rest.New(req)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -110,17 +112,6 @@ func generate(req *pluginpb.CodeGeneratorRequest, read func(string) ([]byte, err
 		emit(plugin, f)
 	}
 	return plugin.Response(), c.problems.warnings(), nil
-}
-
-// newPlugin is protogen's view of the request. protogen expects what protoc and
-// buf send, and panics at some of what they never would.
-func newPlugin(req *pluginpb.CodeGeneratorRequest) (plugin *protogen.Plugin, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("malformed request: %v", r)
-		}
-	}()
-	return protogen.Options{ParamFunc: func(string, string) error { return nil }, ImportRewriteFunc: importPath}.New(req)
 }
 
 // maxDescriptors is the size of the largest file that the option against reads.

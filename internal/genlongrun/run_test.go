@@ -2,6 +2,7 @@ package genlongrun
 
 import (
 	"context"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -45,6 +47,16 @@ var (
 	_ acmepb.ArchiveServer   = struct{ *acmepb.ArchiveStarter }{}
 	_ opaquepb.CounterServer = (*opaquepb.CounterStarter)(nil)
 )
+
+// A server that embeds both is told so by the compiler, and does not answer
+// UNIMPLEMENTED by surprise.
+func TestGenerated_EmbeddingBoth(t *testing.T) {
+	t.Parallel()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "./testdata/embedsboth").CombinedOutput()
+	if want := "ambiguous selector"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("go build = %v, %s; want %q", err, out, want)
+	}
+}
 
 // newLibrary is a process with the handlers h, and a client of it.
 func newLibrary(t *testing.T, h acmepb.LibraryHandlers) (*longruntest.System, acmepb.LibraryClient) {
@@ -258,6 +270,11 @@ func TestGenerated_StructAndAny(t *testing.T) {
 		metadata := &structpb.Struct{}
 		if err := op.GetMetadata().UnmarshalTo(metadata); err != nil || metadata.GetFields()["pages"].GetNumberValue() != 3 {
 			t.Errorf("metadata = %v, %v; want 3 pages", metadata, err)
+		}
+		// In JSON a Struct has the form of a well-known type.
+		text, err := protojson.Marshal(op.GetMetadata())
+		if want := `{"@type":"type.googleapis.com/google.protobuf.Struct","value":{"pages":3}}`; err != nil || strings.ReplaceAll(string(text), " ", "") != want {
+			t.Errorf("metadata = %s, %v; want %s", text, err, want)
 		}
 		op, err = client.Reindex(t.Context(), &emptypb.Empty{})
 		op = done(t, sys, op, err)

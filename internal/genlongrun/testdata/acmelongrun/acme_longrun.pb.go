@@ -75,6 +75,20 @@ var Library_ImportBooks = longrun.Method[*acmepb.ImportBooksRequest, *acmepb.Imp
 	Parent: func(req *acmepb.ImportBooksRequest) string { return longrun.UnderParent(req.GetParent()) },
 }
 
+// Library_ImportScrolls is the method ImportScrolls of Library. It is a
+// longrun.Method: set its policy (ConflictKey, ExecutionTimeout, MaxFailures,
+// AtMostOnce, RetryOn) before HandleLibrary or NewLibraryStarter, which copy
+// it, and read operations by its Response and Metadata.
+//
+// Its operations live under the request's parent, or under the location that
+// begins it.
+//
+// Deprecated: Do not use.
+var Library_ImportScrolls = longrun.Method[*acmepb.ImportBooksRequest, *acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata]{
+	Name:   "/acme.v1.Library/ImportScrolls",
+	Parent: func(req *acmepb.ImportBooksRequest) string { return longrun.UnderParent(req.GetParent()) },
+}
+
 // Library_RewriteBooks is the method RewriteBooks of Library. It is a
 // longrun.Method: set its policy (ConflictKey, ExecutionTimeout, MaxFailures,
 // AtMostOnce, RetryOn) before HandleLibrary or NewLibraryStarter, which copy
@@ -82,8 +96,6 @@ var Library_ImportBooks = longrun.Method[*acmepb.ImportBooksRequest, *acmepb.Imp
 //
 // The request names no parent, so its operations live under none unless Parent
 // says where.
-//
-// Deprecated: Do not use.
 var Library_RewriteBooks = longrun.Method[*acmepb.RewriteBooksRequest, *acmepb.RewriteBooksRequest_Result, *structpb.Struct]{
 	Name: "/acme.v1.Library/RewriteBooks",
 }
@@ -151,16 +163,24 @@ type LibraryHandlers struct {
 	// its operation.
 	BeginImportBooks func(context.Context, *acmepb.ImportBooksRequest, *longrun.Draft) error
 
-	// RewriteBooks does the work of RewriteBooks.
+	// ImportScrolls does the work of ImportScrolls.
 	//
-	// Rewrites books, which nobody should ask for any more.
+	// Imports books as it was done before ImportBooks.
 	//
 	// Deprecated: Do not use.
+	ImportScrolls func(context.Context, *acmepb.ImportBooksRequest, *longrun.Run[*acmepb.ImportBooksMetadata]) (*acmepb.ImportBooksResponse, error)
+	// BeginImportScrolls may refuse a call of ImportScrolls and fill in the draft
+	// of its operation.
+	//
+	// Deprecated: Do not use.
+	BeginImportScrolls func(context.Context, *acmepb.ImportBooksRequest, *longrun.Draft) error
+
+	// RewriteBooks does the work of RewriteBooks.
+	//
+	// Rewrites books.
 	RewriteBooks func(context.Context, *acmepb.RewriteBooksRequest, *longrun.Run[*structpb.Struct]) (*acmepb.RewriteBooksRequest_Result, error)
 	// BeginRewriteBooks may refuse a call of RewriteBooks and fill in the draft of
 	// its operation.
-	//
-	// Deprecated: Do not use.
 	BeginRewriteBooks func(context.Context, *acmepb.RewriteBooksRequest, *longrun.Draft) error
 
 	// Reindex does the work of Reindex.
@@ -221,6 +241,16 @@ func HandleLibrary(svc *longrun.Service, h LibraryHandlers) *LibraryStarter {
 		panic("HandleLibrary: BeginImportBooks without ImportBooks: use longrun.Begin and NewLibraryStarter where the work is done elsewhere")
 	}
 	switch {
+	case h.ImportScrolls != nil:
+		s.importScrollsMethod = new(Library_ImportScrolls)
+		longrun.Handle(svc, *s.importScrollsMethod, h.ImportScrolls)
+		if h.BeginImportScrolls != nil {
+			longrun.Begin(svc, *s.importScrollsMethod, h.BeginImportScrolls)
+		}
+	case h.BeginImportScrolls != nil:
+		panic("HandleLibrary: BeginImportScrolls without ImportScrolls: use longrun.Begin and NewLibraryStarter where the work is done elsewhere")
+	}
+	switch {
 	case h.RewriteBooks != nil:
 		s.rewriteBooksMethod = new(Library_RewriteBooks)
 		longrun.Handle(svc, *s.rewriteBooksMethod, h.RewriteBooks)
@@ -258,6 +288,8 @@ func NewLibraryStarter(svc *longrun.Service) *LibraryStarter {
 	longrun.Declare(svc, *s.deleteShelfMethod)
 	s.importBooksMethod = new(Library_ImportBooks)
 	longrun.Declare(svc, *s.importBooksMethod)
+	s.importScrollsMethod = new(Library_ImportScrolls)
+	longrun.Declare(svc, *s.importScrollsMethod)
 	s.rewriteBooksMethod = new(Library_RewriteBooks)
 	longrun.Declare(svc, *s.rewriteBooksMethod)
 	s.reindexMethod = new(Library_Reindex)
@@ -276,13 +308,14 @@ func NewLibraryStarter(svc *longrun.Service) *LibraryStarter {
 type LibraryStarter struct {
 	acmepb.UnimplementedLibraryServer
 
-	svc                *longrun.Service
-	createShelfMethod  *longrun.Method[*acmepb.CreateShelfRequest, *acmepb.Shelf, *sharedpb.OperationMetadata]               // nil: UNIMPLEMENTED
-	updateShelfMethod  *longrun.Method[*acmepb.UpdateShelfRequest, *acmepb.Shelf, *sharedpb.OperationMetadata]               // nil: UNIMPLEMENTED
-	deleteShelfMethod  *longrun.Method[*acmepb.DeleteShelfRequest, *emptypb.Empty, *sharedpb.OperationMetadata]              // nil: UNIMPLEMENTED
-	importBooksMethod  *longrun.Method[*acmepb.ImportBooksRequest, *acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata] // nil: UNIMPLEMENTED
-	rewriteBooksMethod *longrun.Method[*acmepb.RewriteBooksRequest, *acmepb.RewriteBooksRequest_Result, *structpb.Struct]    // nil: UNIMPLEMENTED
-	reindexMethod      *longrun.Method[*emptypb.Empty, *anypb.Any, *anypb.Any]                                               // nil: UNIMPLEMENTED
+	svc                 *longrun.Service
+	createShelfMethod   *longrun.Method[*acmepb.CreateShelfRequest, *acmepb.Shelf, *sharedpb.OperationMetadata]               // nil: UNIMPLEMENTED
+	updateShelfMethod   *longrun.Method[*acmepb.UpdateShelfRequest, *acmepb.Shelf, *sharedpb.OperationMetadata]               // nil: UNIMPLEMENTED
+	deleteShelfMethod   *longrun.Method[*acmepb.DeleteShelfRequest, *emptypb.Empty, *sharedpb.OperationMetadata]              // nil: UNIMPLEMENTED
+	importBooksMethod   *longrun.Method[*acmepb.ImportBooksRequest, *acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata] // nil: UNIMPLEMENTED
+	importScrollsMethod *longrun.Method[*acmepb.ImportBooksRequest, *acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata] // nil: UNIMPLEMENTED
+	rewriteBooksMethod  *longrun.Method[*acmepb.RewriteBooksRequest, *acmepb.RewriteBooksRequest_Result, *structpb.Struct]    // nil: UNIMPLEMENTED
+	reindexMethod       *longrun.Method[*emptypb.Empty, *anypb.Any, *anypb.Any]                                               // nil: UNIMPLEMENTED
 }
 
 // CreateShelf starts an operation whose response is of type Shelf. The same
@@ -326,9 +359,19 @@ func (s *LibraryStarter) ImportBooks(ctx context.Context, req *acmepb.ImportBook
 	return s.svc.Proto(op), err
 }
 
-// RewriteBooks starts an operation whose response is of type Result.
+// ImportScrolls starts an operation whose response is of type
+// ImportBooksResponse.
 //
 // Deprecated: Do not use.
+func (s *LibraryStarter) ImportScrolls(ctx context.Context, req *acmepb.ImportBooksRequest) (*longrunningpb.Operation, error) {
+	if s.importScrollsMethod == nil {
+		return s.UnimplementedLibraryServer.ImportScrolls(ctx, req)
+	}
+	op, err := longrun.Start(ctx, s.svc, *s.importScrollsMethod, req, longrun.StartOptions{})
+	return s.svc.Proto(op), err
+}
+
+// RewriteBooks starts an operation whose response is of type Result.
 func (s *LibraryStarter) RewriteBooks(ctx context.Context, req *acmepb.RewriteBooksRequest) (*longrunningpb.Operation, error) {
 	if s.rewriteBooksMethod == nil {
 		return s.UnimplementedLibraryServer.RewriteBooks(ctx, req)
@@ -435,12 +478,33 @@ func (c *LibraryOperations) ImportBooksOperation(name string) *client.Operation[
 	return client.Resume[*acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata](c.cc, name)
 }
 
+// ImportScrolls calls ImportScrolls and returns the operation that it starts.
+// An error is the call's own; that of the work comes from the operation.
+//
+// Imports books as it was done before ImportBooks.
+//
+// Deprecated: Do not use.
+func (c *LibraryOperations) ImportScrolls(ctx context.Context, req *acmepb.ImportBooksRequest, opts ...grpc.CallOption) (*client.Operation[*acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata], error) {
+	op, err := acmepb.NewLibraryClient(c.cc).ImportScrolls(ctx, req, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return client.New[*acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata](c.cc, op), nil
+}
+
+// ImportScrollsOperation returns the operation of ImportScrolls with this name,
+// which may have been started by another process. It calls nobody: whether
+// there is one, and whether it is one of ImportScrolls, its Wait and Poll tell.
+//
+// Deprecated: Do not use.
+func (c *LibraryOperations) ImportScrollsOperation(name string) *client.Operation[*acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata] {
+	return client.Resume[*acmepb.ImportBooksResponse, *acmepb.ImportBooksMetadata](c.cc, name)
+}
+
 // RewriteBooks calls RewriteBooks and returns the operation that it starts. An
 // error is the call's own; that of the work comes from the operation.
 //
-// Rewrites books, which nobody should ask for any more.
-//
-// Deprecated: Do not use.
+// Rewrites books.
 func (c *LibraryOperations) RewriteBooks(ctx context.Context, req *acmepb.RewriteBooksRequest, opts ...grpc.CallOption) (*client.Operation[*acmepb.RewriteBooksRequest_Result, *structpb.Struct], error) {
 	op, err := acmepb.NewLibraryClient(c.cc).RewriteBooks(ctx, req, opts...)
 	if err != nil {
@@ -452,8 +516,6 @@ func (c *LibraryOperations) RewriteBooks(ctx context.Context, req *acmepb.Rewrit
 // RewriteBooksOperation returns the operation of RewriteBooks with this name,
 // which may have been started by another process. It calls nobody: whether
 // there is one, and whether it is one of RewriteBooks, its Wait and Poll tell.
-//
-// Deprecated: Do not use.
 func (c *LibraryOperations) RewriteBooksOperation(name string) *client.Operation[*acmepb.RewriteBooksRequest_Result, *structpb.Struct] {
 	return client.Resume[*acmepb.RewriteBooksRequest_Result, *structpb.Struct](c.cc, name)
 }

@@ -586,7 +586,7 @@ const file_acme_v1_acme_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x01 \x01(\x03R\trequestId\x1a\x1e\n" +
 	"\x06Result\x12\x14\n" +
-	"\x05words\x18\x01 \x03(\tR\x05words2\xf2\x06\n" +
+	"\x05words\x18\x01 \x03(\tR\x05words2\xee\a\n" +
 	"\aLibrary\x124\n" +
 	"\bGetShelf\x12\x18.acme.v1.GetShelfRequest\x1a\x0e.acme.v1.Shelf\x128\n" +
 	"\n" +
@@ -598,9 +598,11 @@ const file_acme_v1_acme_proto_rawDesc = "" +
 	"\vDeleteShelf\x12\x1b.acme.v1.DeleteShelfRequest\x1a\x1d.google.longrunning.Operation\"<\xcaA9\n" +
 	"\x15google.protobuf.Empty\x12 acme.shared.v1.OperationMetadata\x12x\n" +
 	"\vImportBooks\x12\x1b.acme.v1.ImportBooksRequest\x1a\x1d.google.longrunning.Operation\"-\xcaA*\n" +
-	"\x13ImportBooksResponse\x12\x13ImportBooksMetadata\x12\x87\x01\n" +
-	"\fRewriteBooks\x12\x1c.acme.v1.RewriteBooksRequest\x1a\x1d.google.longrunning.Operation\":\xcaA4\n" +
-	"\x1aRewriteBooksRequest.Result\x12\x16google.protobuf.Struct\x88\x02\x01\x12o\n" +
+	"\x13ImportBooksResponse\x12\x13ImportBooksMetadata\x12}\n" +
+	"\rImportScrolls\x12\x1b.acme.v1.ImportBooksRequest\x1a\x1d.google.longrunning.Operation\"0\xcaA*\n" +
+	"\x13ImportBooksResponse\x12\x13ImportBooksMetadata\x88\x02\x01\x12\x84\x01\n" +
+	"\fRewriteBooks\x12\x1c.acme.v1.RewriteBooksRequest\x1a\x1d.google.longrunning.Operation\"7\xcaA4\n" +
+	"\x1aRewriteBooksRequest.Result\x12\x16google.protobuf.Struct\x12o\n" +
 	"\aReindex\x12\x16.google.protobuf.Empty\x1a\x1d.google.longrunning.Operation\"-\xcaA*\n" +
 	"\x13google.protobuf.Any\x12\x13google.protobuf.Any2\x84\x01\n" +
 	"\aArchive\x12y\n" +
@@ -645,22 +647,24 @@ var file_acme_v1_acme_proto_depIdxs = []int32{
 	3,  // 5: acme.v1.Library.UpdateShelf:input_type -> acme.v1.UpdateShelfRequest
 	4,  // 6: acme.v1.Library.DeleteShelf:input_type -> acme.v1.DeleteShelfRequest
 	5,  // 7: acme.v1.Library.ImportBooks:input_type -> acme.v1.ImportBooksRequest
-	8,  // 8: acme.v1.Library.RewriteBooks:input_type -> acme.v1.RewriteBooksRequest
-	10, // 9: acme.v1.Library.Reindex:input_type -> google.protobuf.Empty
-	5,  // 10: acme.v1.Archive.ArchiveBooks:input_type -> acme.v1.ImportBooksRequest
-	1,  // 11: acme.v1.Clock.GetShelf:input_type -> acme.v1.GetShelfRequest
-	0,  // 12: acme.v1.Library.GetShelf:output_type -> acme.v1.Shelf
-	0,  // 13: acme.v1.Library.WatchShelf:output_type -> acme.v1.Shelf
-	11, // 14: acme.v1.Library.CreateShelf:output_type -> google.longrunning.Operation
-	11, // 15: acme.v1.Library.UpdateShelf:output_type -> google.longrunning.Operation
-	11, // 16: acme.v1.Library.DeleteShelf:output_type -> google.longrunning.Operation
-	11, // 17: acme.v1.Library.ImportBooks:output_type -> google.longrunning.Operation
-	11, // 18: acme.v1.Library.RewriteBooks:output_type -> google.longrunning.Operation
-	11, // 19: acme.v1.Library.Reindex:output_type -> google.longrunning.Operation
-	11, // 20: acme.v1.Archive.ArchiveBooks:output_type -> google.longrunning.Operation
-	0,  // 21: acme.v1.Clock.GetShelf:output_type -> acme.v1.Shelf
-	12, // [12:22] is the sub-list for method output_type
-	2,  // [2:12] is the sub-list for method input_type
+	5,  // 8: acme.v1.Library.ImportScrolls:input_type -> acme.v1.ImportBooksRequest
+	8,  // 9: acme.v1.Library.RewriteBooks:input_type -> acme.v1.RewriteBooksRequest
+	10, // 10: acme.v1.Library.Reindex:input_type -> google.protobuf.Empty
+	5,  // 11: acme.v1.Archive.ArchiveBooks:input_type -> acme.v1.ImportBooksRequest
+	1,  // 12: acme.v1.Clock.GetShelf:input_type -> acme.v1.GetShelfRequest
+	0,  // 13: acme.v1.Library.GetShelf:output_type -> acme.v1.Shelf
+	0,  // 14: acme.v1.Library.WatchShelf:output_type -> acme.v1.Shelf
+	11, // 15: acme.v1.Library.CreateShelf:output_type -> google.longrunning.Operation
+	11, // 16: acme.v1.Library.UpdateShelf:output_type -> google.longrunning.Operation
+	11, // 17: acme.v1.Library.DeleteShelf:output_type -> google.longrunning.Operation
+	11, // 18: acme.v1.Library.ImportBooks:output_type -> google.longrunning.Operation
+	11, // 19: acme.v1.Library.ImportScrolls:output_type -> google.longrunning.Operation
+	11, // 20: acme.v1.Library.RewriteBooks:output_type -> google.longrunning.Operation
+	11, // 21: acme.v1.Library.Reindex:output_type -> google.longrunning.Operation
+	11, // 22: acme.v1.Archive.ArchiveBooks:output_type -> google.longrunning.Operation
+	0,  // 23: acme.v1.Clock.GetShelf:output_type -> acme.v1.Shelf
+	13, // [13:24] is the sub-list for method output_type
+	2,  // [2:13] is the sub-list for method input_type
 	2,  // [2:2] is the sub-list for extension type_name
 	2,  // [2:2] is the sub-list for extension extendee
 	0,  // [0:2] is the sub-list for field type_name

@@ -23,14 +23,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Library_GetShelf_FullMethodName     = "/acme.v1.Library/GetShelf"
-	Library_WatchShelf_FullMethodName   = "/acme.v1.Library/WatchShelf"
-	Library_CreateShelf_FullMethodName  = "/acme.v1.Library/CreateShelf"
-	Library_UpdateShelf_FullMethodName  = "/acme.v1.Library/UpdateShelf"
-	Library_DeleteShelf_FullMethodName  = "/acme.v1.Library/DeleteShelf"
-	Library_ImportBooks_FullMethodName  = "/acme.v1.Library/ImportBooks"
-	Library_RewriteBooks_FullMethodName = "/acme.v1.Library/RewriteBooks"
-	Library_Reindex_FullMethodName      = "/acme.v1.Library/Reindex"
+	Library_GetShelf_FullMethodName      = "/acme.v1.Library/GetShelf"
+	Library_WatchShelf_FullMethodName    = "/acme.v1.Library/WatchShelf"
+	Library_CreateShelf_FullMethodName   = "/acme.v1.Library/CreateShelf"
+	Library_UpdateShelf_FullMethodName   = "/acme.v1.Library/UpdateShelf"
+	Library_DeleteShelf_FullMethodName   = "/acme.v1.Library/DeleteShelf"
+	Library_ImportBooks_FullMethodName   = "/acme.v1.Library/ImportBooks"
+	Library_ImportScrolls_FullMethodName = "/acme.v1.Library/ImportScrolls"
+	Library_RewriteBooks_FullMethodName  = "/acme.v1.Library/RewriteBooks"
+	Library_Reindex_FullMethodName       = "/acme.v1.Library/Reindex"
 )
 
 // LibraryClient is the client API for Library service.
@@ -54,7 +55,9 @@ type LibraryClient interface {
 	// Imports books into a shelf.
 	ImportBooks(ctx context.Context, in *ImportBooksRequest, opts ...grpc.CallOption) (*longrunningpb.Operation, error)
 	// Deprecated: Do not use.
-	// Rewrites books, which nobody should ask for any more.
+	// Imports books as it was done before ImportBooks.
+	ImportScrolls(ctx context.Context, in *ImportBooksRequest, opts ...grpc.CallOption) (*longrunningpb.Operation, error)
+	// Rewrites books.
 	RewriteBooks(ctx context.Context, in *RewriteBooksRequest, opts ...grpc.CallOption) (*longrunningpb.Operation, error)
 	Reindex(ctx context.Context, in *emptypb.Empty, opts ...grpc.CallOption) (*longrunningpb.Operation, error)
 }
@@ -137,6 +140,16 @@ func (c *libraryClient) ImportBooks(ctx context.Context, in *ImportBooksRequest,
 }
 
 // Deprecated: Do not use.
+func (c *libraryClient) ImportScrolls(ctx context.Context, in *ImportBooksRequest, opts ...grpc.CallOption) (*longrunningpb.Operation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(longrunningpb.Operation)
+	err := c.cc.Invoke(ctx, Library_ImportScrolls_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *libraryClient) RewriteBooks(ctx context.Context, in *RewriteBooksRequest, opts ...grpc.CallOption) (*longrunningpb.Operation, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(longrunningpb.Operation)
@@ -178,7 +191,9 @@ type LibraryServer interface {
 	// Imports books into a shelf.
 	ImportBooks(context.Context, *ImportBooksRequest) (*longrunningpb.Operation, error)
 	// Deprecated: Do not use.
-	// Rewrites books, which nobody should ask for any more.
+	// Imports books as it was done before ImportBooks.
+	ImportScrolls(context.Context, *ImportBooksRequest) (*longrunningpb.Operation, error)
+	// Rewrites books.
 	RewriteBooks(context.Context, *RewriteBooksRequest) (*longrunningpb.Operation, error)
 	Reindex(context.Context, *emptypb.Empty) (*longrunningpb.Operation, error)
 	mustEmbedUnimplementedLibraryServer()
@@ -208,6 +223,9 @@ func (UnimplementedLibraryServer) DeleteShelf(context.Context, *DeleteShelfReque
 }
 func (UnimplementedLibraryServer) ImportBooks(context.Context, *ImportBooksRequest) (*longrunningpb.Operation, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportBooks not implemented")
+}
+func (UnimplementedLibraryServer) ImportScrolls(context.Context, *ImportBooksRequest) (*longrunningpb.Operation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportScrolls not implemented")
 }
 func (UnimplementedLibraryServer) RewriteBooks(context.Context, *RewriteBooksRequest) (*longrunningpb.Operation, error) {
 	return nil, status.Error(codes.Unimplemented, "method RewriteBooks not implemented")
@@ -337,6 +355,24 @@ func _Library_ImportBooks_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Library_ImportScrolls_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportBooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LibraryServer).ImportScrolls(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Library_ImportScrolls_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LibraryServer).ImportScrolls(ctx, req.(*ImportBooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Library_RewriteBooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RewriteBooksRequest)
 	if err := dec(in); err != nil {
@@ -399,6 +435,10 @@ var Library_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ImportBooks",
 			Handler:    _Library_ImportBooks_Handler,
+		},
+		{
+			MethodName: "ImportScrolls",
+			Handler:    _Library_ImportScrolls_Handler,
 		},
 		{
 			MethodName: "RewriteBooks",

@@ -71,6 +71,20 @@ var Library_ImportBooks = longrun.Method[*ImportBooksRequest, *ImportBooksRespon
 	Parent: func(req *ImportBooksRequest) string { return longrun.UnderParent(req.GetParent()) },
 }
 
+// Library_ImportScrolls is the method ImportScrolls of Library. It is a
+// longrun.Method: set its policy (ConflictKey, ExecutionTimeout, MaxFailures,
+// AtMostOnce, RetryOn) before HandleLibrary or NewLibraryStarter, which copy
+// it, and read operations by its Response and Metadata.
+//
+// Its operations live under the request's parent, or under the location that
+// begins it.
+//
+// Deprecated: Do not use.
+var Library_ImportScrolls = longrun.Method[*ImportBooksRequest, *ImportBooksResponse, *ImportBooksMetadata]{
+	Name:   "/acme.v1.Library/ImportScrolls",
+	Parent: func(req *ImportBooksRequest) string { return longrun.UnderParent(req.GetParent()) },
+}
+
 // Library_RewriteBooks is the method RewriteBooks of Library. It is a
 // longrun.Method: set its policy (ConflictKey, ExecutionTimeout, MaxFailures,
 // AtMostOnce, RetryOn) before HandleLibrary or NewLibraryStarter, which copy
@@ -78,8 +92,6 @@ var Library_ImportBooks = longrun.Method[*ImportBooksRequest, *ImportBooksRespon
 //
 // The request names no parent, so its operations live under none unless Parent
 // says where.
-//
-// Deprecated: Do not use.
 var Library_RewriteBooks = longrun.Method[*RewriteBooksRequest, *RewriteBooksRequest_Result, *structpb.Struct]{
 	Name: "/acme.v1.Library/RewriteBooks",
 }
@@ -147,16 +159,24 @@ type LibraryHandlers struct {
 	// its operation.
 	BeginImportBooks func(context.Context, *ImportBooksRequest, *longrun.Draft) error
 
-	// RewriteBooks does the work of RewriteBooks.
+	// ImportScrolls does the work of ImportScrolls.
 	//
-	// Rewrites books, which nobody should ask for any more.
+	// Imports books as it was done before ImportBooks.
 	//
 	// Deprecated: Do not use.
+	ImportScrolls func(context.Context, *ImportBooksRequest, *longrun.Run[*ImportBooksMetadata]) (*ImportBooksResponse, error)
+	// BeginImportScrolls may refuse a call of ImportScrolls and fill in the draft
+	// of its operation.
+	//
+	// Deprecated: Do not use.
+	BeginImportScrolls func(context.Context, *ImportBooksRequest, *longrun.Draft) error
+
+	// RewriteBooks does the work of RewriteBooks.
+	//
+	// Rewrites books.
 	RewriteBooks func(context.Context, *RewriteBooksRequest, *longrun.Run[*structpb.Struct]) (*RewriteBooksRequest_Result, error)
 	// BeginRewriteBooks may refuse a call of RewriteBooks and fill in the draft of
 	// its operation.
-	//
-	// Deprecated: Do not use.
 	BeginRewriteBooks func(context.Context, *RewriteBooksRequest, *longrun.Draft) error
 
 	// Reindex does the work of Reindex.
@@ -217,6 +237,16 @@ func HandleLibrary(svc *longrun.Service, h LibraryHandlers) *LibraryStarter {
 		panic("HandleLibrary: BeginImportBooks without ImportBooks: use longrun.Begin and NewLibraryStarter where the work is done elsewhere")
 	}
 	switch {
+	case h.ImportScrolls != nil:
+		s.importScrollsMethod = new(Library_ImportScrolls)
+		longrun.Handle(svc, *s.importScrollsMethod, h.ImportScrolls)
+		if h.BeginImportScrolls != nil {
+			longrun.Begin(svc, *s.importScrollsMethod, h.BeginImportScrolls)
+		}
+	case h.BeginImportScrolls != nil:
+		panic("HandleLibrary: BeginImportScrolls without ImportScrolls: use longrun.Begin and NewLibraryStarter where the work is done elsewhere")
+	}
+	switch {
 	case h.RewriteBooks != nil:
 		s.rewriteBooksMethod = new(Library_RewriteBooks)
 		longrun.Handle(svc, *s.rewriteBooksMethod, h.RewriteBooks)
@@ -254,6 +284,8 @@ func NewLibraryStarter(svc *longrun.Service) *LibraryStarter {
 	longrun.Declare(svc, *s.deleteShelfMethod)
 	s.importBooksMethod = new(Library_ImportBooks)
 	longrun.Declare(svc, *s.importBooksMethod)
+	s.importScrollsMethod = new(Library_ImportScrolls)
+	longrun.Declare(svc, *s.importScrollsMethod)
 	s.rewriteBooksMethod = new(Library_RewriteBooks)
 	longrun.Declare(svc, *s.rewriteBooksMethod)
 	s.reindexMethod = new(Library_Reindex)
@@ -272,13 +304,14 @@ func NewLibraryStarter(svc *longrun.Service) *LibraryStarter {
 type LibraryStarter struct {
 	UnimplementedLibraryServer
 
-	svc                *longrun.Service
-	createShelfMethod  *longrun.Method[*CreateShelfRequest, *Shelf, *sharedpb.OperationMetadata]            // nil: UNIMPLEMENTED
-	updateShelfMethod  *longrun.Method[*UpdateShelfRequest, *Shelf, *sharedpb.OperationMetadata]            // nil: UNIMPLEMENTED
-	deleteShelfMethod  *longrun.Method[*DeleteShelfRequest, *emptypb.Empty, *sharedpb.OperationMetadata]    // nil: UNIMPLEMENTED
-	importBooksMethod  *longrun.Method[*ImportBooksRequest, *ImportBooksResponse, *ImportBooksMetadata]     // nil: UNIMPLEMENTED
-	rewriteBooksMethod *longrun.Method[*RewriteBooksRequest, *RewriteBooksRequest_Result, *structpb.Struct] // nil: UNIMPLEMENTED
-	reindexMethod      *longrun.Method[*emptypb.Empty, *anypb.Any, *anypb.Any]                              // nil: UNIMPLEMENTED
+	svc                 *longrun.Service
+	createShelfMethod   *longrun.Method[*CreateShelfRequest, *Shelf, *sharedpb.OperationMetadata]            // nil: UNIMPLEMENTED
+	updateShelfMethod   *longrun.Method[*UpdateShelfRequest, *Shelf, *sharedpb.OperationMetadata]            // nil: UNIMPLEMENTED
+	deleteShelfMethod   *longrun.Method[*DeleteShelfRequest, *emptypb.Empty, *sharedpb.OperationMetadata]    // nil: UNIMPLEMENTED
+	importBooksMethod   *longrun.Method[*ImportBooksRequest, *ImportBooksResponse, *ImportBooksMetadata]     // nil: UNIMPLEMENTED
+	importScrollsMethod *longrun.Method[*ImportBooksRequest, *ImportBooksResponse, *ImportBooksMetadata]     // nil: UNIMPLEMENTED
+	rewriteBooksMethod  *longrun.Method[*RewriteBooksRequest, *RewriteBooksRequest_Result, *structpb.Struct] // nil: UNIMPLEMENTED
+	reindexMethod       *longrun.Method[*emptypb.Empty, *anypb.Any, *anypb.Any]                              // nil: UNIMPLEMENTED
 }
 
 // CreateShelf starts an operation whose response is of type Shelf. The same
@@ -322,9 +355,19 @@ func (s *LibraryStarter) ImportBooks(ctx context.Context, req *ImportBooksReques
 	return s.svc.Proto(op), err
 }
 
-// RewriteBooks starts an operation whose response is of type Result.
+// ImportScrolls starts an operation whose response is of type
+// ImportBooksResponse.
 //
 // Deprecated: Do not use.
+func (s *LibraryStarter) ImportScrolls(ctx context.Context, req *ImportBooksRequest) (*longrunningpb.Operation, error) {
+	if s.importScrollsMethod == nil {
+		return s.UnimplementedLibraryServer.ImportScrolls(ctx, req)
+	}
+	op, err := longrun.Start(ctx, s.svc, *s.importScrollsMethod, req, longrun.StartOptions{})
+	return s.svc.Proto(op), err
+}
+
+// RewriteBooks starts an operation whose response is of type Result.
 func (s *LibraryStarter) RewriteBooks(ctx context.Context, req *RewriteBooksRequest) (*longrunningpb.Operation, error) {
 	if s.rewriteBooksMethod == nil {
 		return s.UnimplementedLibraryServer.RewriteBooks(ctx, req)
@@ -431,12 +474,33 @@ func (c *LibraryOperations) ImportBooksOperation(name string) *client.Operation[
 	return client.Resume[*ImportBooksResponse, *ImportBooksMetadata](c.cc, name)
 }
 
+// ImportScrolls calls ImportScrolls and returns the operation that it starts.
+// An error is the call's own; that of the work comes from the operation.
+//
+// Imports books as it was done before ImportBooks.
+//
+// Deprecated: Do not use.
+func (c *LibraryOperations) ImportScrolls(ctx context.Context, req *ImportBooksRequest, opts ...grpc.CallOption) (*client.Operation[*ImportBooksResponse, *ImportBooksMetadata], error) {
+	op, err := NewLibraryClient(c.cc).ImportScrolls(ctx, req, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return client.New[*ImportBooksResponse, *ImportBooksMetadata](c.cc, op), nil
+}
+
+// ImportScrollsOperation returns the operation of ImportScrolls with this name,
+// which may have been started by another process. It calls nobody: whether
+// there is one, and whether it is one of ImportScrolls, its Wait and Poll tell.
+//
+// Deprecated: Do not use.
+func (c *LibraryOperations) ImportScrollsOperation(name string) *client.Operation[*ImportBooksResponse, *ImportBooksMetadata] {
+	return client.Resume[*ImportBooksResponse, *ImportBooksMetadata](c.cc, name)
+}
+
 // RewriteBooks calls RewriteBooks and returns the operation that it starts. An
 // error is the call's own; that of the work comes from the operation.
 //
-// Rewrites books, which nobody should ask for any more.
-//
-// Deprecated: Do not use.
+// Rewrites books.
 func (c *LibraryOperations) RewriteBooks(ctx context.Context, req *RewriteBooksRequest, opts ...grpc.CallOption) (*client.Operation[*RewriteBooksRequest_Result, *structpb.Struct], error) {
 	op, err := NewLibraryClient(c.cc).RewriteBooks(ctx, req, opts...)
 	if err != nil {
@@ -448,8 +512,6 @@ func (c *LibraryOperations) RewriteBooks(ctx context.Context, req *RewriteBooksR
 // RewriteBooksOperation returns the operation of RewriteBooks with this name,
 // which may have been started by another process. It calls nobody: whether
 // there is one, and whether it is one of RewriteBooks, its Wait and Poll tell.
-//
-// Deprecated: Do not use.
 func (c *LibraryOperations) RewriteBooksOperation(name string) *client.Operation[*RewriteBooksRequest_Result, *structpb.Struct] {
 	return client.Resume[*RewriteBooksRequest_Result, *structpb.Struct](c.cc, name)
 }
