@@ -257,7 +257,6 @@ func (s *scope) below(f protoreflect.FieldDescriptor, m protoreflect.Message) (*
 // field looks at the messages of a field of m.
 func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, depth int) {
 	was := len(c.path)
-	defer func() { c.path = c.path[:was] }()
 	c.path = append(c.path, b.field.Name()...)
 	named := len(c.path)
 	entry := func(key string, v protoreflect.Value) {
@@ -279,6 +278,7 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 		c.path = append(c.path, '.')
 		c.message(b.demand, m.Get(b.field).Message(), s, depth+1)
 	}
+	c.path = c.path[:was]
 }
 
 // sortedKeys returns the keys of a map in one order, so that the same request gets the
