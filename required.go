@@ -263,7 +263,6 @@ func (s *scope) below(f protoreflect.FieldDescriptor, m protoreflect.Message) (*
 // field looks at the messages of a field of m.
 func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, depth int) {
 	was := len(c.path)
-	defer func() { c.path = c.path[:was] }()
 	c.path = append(c.path, b.field.Name()...)
 	named := len(c.path)
 	batch := depth == 0 && b.field.Name() == "requests" && namesParent(m)
@@ -288,6 +287,7 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 		c.batched = false
 		c.message(b.demand, m.Get(b.field).Message(), s, depth+1)
 	}
+	c.path = c.path[:was]
 }
 
 // namesParent reports whether a request names its parent.
