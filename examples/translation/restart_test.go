@@ -14,6 +14,7 @@ import (
 	"cloud.google.com/go/translate/apiv3/translatepb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/longrun-dev/longrun"
 )
@@ -197,6 +198,23 @@ func TestSweep(t *testing.T) {
 	if strings.Contains(left, ended) || !strings.Contains(left, running) || strings.Count(left, "000-de") != 3 {
 		t.Errorf("left = %v, want all but those of %s", left, ended)
 	}
+}
+
+// A client that never closes its stream does not keep the program from ending.
+func TestStop_OpenStream(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, 0)
+	stream, err := reflectionpb.NewServerReflectionClient(s.conn).ServerReflectionInfo(bounded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
 }
 
 // What cannot be opened is said, and nothing is left open.
