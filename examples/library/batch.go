@@ -19,8 +19,11 @@ import (
 const maxBatch = 200
 
 // beginBatch checks what the batches have in common.
-func beginBatch(parent, verb, field string, n int, d *longrun.Draft) error {
+func (l *library) beginBatch(ctx context.Context, parent, verb, field string, n int, d *longrun.Draft) error {
 	if err := checkShelf("parent", parent); err != nil {
+		return err
+	}
+	if _, err := l.shelf(ctx, parent); err != nil { // settled
 		return err
 	}
 	if n > maxBatch {
@@ -33,8 +36,8 @@ func beginBatch(parent, verb, field string, n int, d *longrun.Draft) error {
 
 // beginBatchCreateBooks refuses a batch of which all or nothing is to be done when it is
 // clear already that one of its books cannot be added.
-func (l *library) beginBatchCreateBooks(_ context.Context, req *pb.BatchCreateBooksRequest, d *longrun.Draft) error {
-	if err := beginBatch(req.GetParent(), "create", "requests", len(req.GetRequests()), d); err != nil {
+func (l *library) beginBatchCreateBooks(ctx context.Context, req *pb.BatchCreateBooksRequest, d *longrun.Draft) error {
+	if err := l.beginBatch(ctx, req.GetParent(), "create", "requests", len(req.GetRequests()), d); err != nil {
 		return err
 	}
 	for i, r := range req.GetRequests() {
@@ -73,7 +76,7 @@ func (l *library) batchCreateBooks(ctx context.Context, req *pb.BatchCreateBooks
 	return resp, nil
 }
 
-func (l *library) beginBatchDeleteBooks(_ context.Context, req *pb.BatchDeleteBooksRequest, d *longrun.Draft) error {
+func (l *library) beginBatchDeleteBooks(ctx context.Context, req *pb.BatchDeleteBooksRequest, d *longrun.Draft) error {
 	for i, name := range req.GetNames() {
 		field := fmt.Sprintf("names[%d]", i)
 		if err := checkBook(field, name); err != nil {
@@ -83,7 +86,7 @@ func (l *library) beginBatchDeleteBooks(_ context.Context, req *pb.BatchDeleteBo
 			return invalid(field, "must be on the shelf that is the parent")
 		}
 	}
-	return beginBatch(req.GetParent(), "delete", "names", len(req.GetNames()), d)
+	return l.beginBatch(ctx, req.GetParent(), "delete", "names", len(req.GetNames()), d)
 }
 
 // batchDeleteBooks deletes the books that are there. A book that an earlier run has deleted

@@ -248,4 +248,4 @@ func eventually(t *testing.T, what string, f func() bool) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 5 * time.Minute
