@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// slow is a pace at which the shipped text takes more than a minute: tests see the middle of a
+// slow is a pace at which the shipped text takes more than two minutes: tests see the middle of a
 // batch, and end it otherwise.
-const slow = "1s"
+const slow = "2s"
 
 // builtTranslation is the file of examples/translation, built from this tree.
 var builtTranslation = sync.OnceValues(func() (string, error) {

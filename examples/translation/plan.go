@@ -74,7 +74,10 @@ func (b *batches) inputs(req *translatepb.BatchTranslateTextRequest) ([]string, 
 			if matched, err = b.files.match(name, maxCharacters); err != nil {
 				return nil, err
 			}
-			matched = slices.DeleteFunc(matched, func(name string) bool { return !isText(name) })
+			matched = slices.DeleteFunc(matched, func(name string) bool {
+				_, err := parseURI(uriOf(name)) // a file may have a name that no object has
+				return err != nil || !isText(name)
+			})
 		}
 		for _, name := range matched {
 			if !slices.Contains(names, name) {
