@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 // leftGoroutines returns the stacks of goroutines that run code of this module,
 // but for its caller. It gives them a moment to end.
 func leftGoroutines() string {
-	for end := time.Now().Add(2 * time.Second); ; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		stacks := make([]byte, 1<<20)
 		stacks = stacks[:runtime.Stack(stacks, true)]
 		var left []string

@@ -25,6 +25,8 @@ import (
 // resource may be left out where the mask leaves them out. A mask that is absent or
 // empty stands for what is populated, and "*" for everything. Its name is never left
 // out: it says which resource it is.
+//
+// The entries of a batch (AIP-233) may leave out the parent that the batch names.
 
 // maxViolations is how many missing fields an error names.
 const maxViolations = 10
@@ -208,6 +210,7 @@ type requiredCheck struct {
 	path    []byte // of the message that is looked at, with a dot behind it
 	missing []string
 	tooDeep bool
+	batched bool // the messages are the entries of a batch that has the parent itself
 }
 
 // message looks at m, of which s is asked for.
@@ -217,6 +220,9 @@ func (c *requiredCheck) message(d *demand, m protoreflect.Message, s *scope, dep
 		return
 	}
 	for _, f := range d.required {
+		if c.batched && depth == 1 && f.Name() == "parent" {
+			continue
+		}
 		if s.has(f) && !m.Has(f) && len(c.missing) < maxViolations {
 			c.missing = append(c.missing, shortened(string(c.path)+string(f.Name())))
 		}
@@ -259,8 +265,10 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 	was := len(c.path)
 	c.path = append(c.path, b.field.Name()...)
 	named := len(c.path)
+	batch := depth == 0 && b.field.Name() == "requests" && namesParent(m)
 	entry := func(key string, v protoreflect.Value) {
 		c.path = append(append(append(c.path[:named], '['), key...), "]."...)
+		c.batched = batch
 		c.message(b.demand, v.Message(), nil, depth+1)
 	}
 	switch {
@@ -276,9 +284,16 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 		}
 	case s != nil && !s.implied || m.Has(b.field):
 		c.path = append(c.path, '.')
+		c.batched = false
 		c.message(b.demand, m.Get(b.field).Message(), s, depth+1)
 	}
 	c.path = c.path[:was]
+}
+
+// namesParent reports whether a request names its parent.
+func namesParent(m protoreflect.Message) bool {
+	f := m.Descriptor().Fields().ByName("parent")
+	return f != nil && f.Kind() == protoreflect.StringKind && !f.IsList() && m.Has(f)
 }
 
 // sortedKeys returns the keys of a map in one order, so that the same request gets the

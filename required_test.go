@@ -46,6 +46,23 @@ func startOf[Req proto.Message](t *testing.T, sys *system, req Req) error {
 	return err
 }
 
+// BAT-02, AIP-233: the entries of a batch may leave out the parent that the batch names,
+// and nothing else.
+func TestStart_RequiredInBatches(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	book := &testpb.Book{Title: "Emma"}
+	for want, req := range map[string]*testpb.BatchCreateBooksRequest{
+		"ok":                                    {Parent: "shelves/s", Requests: []*testpb.CreateBookRequest{{Book: book}, {Book: book}}},
+		"requests[0].parent requests[1].parent": {Requests: []*testpb.CreateBookRequest{{Book: book}, {Book: book}}},
+		"requests[1].book":                      {Parent: "shelves/s", Requests: []*testpb.CreateBookRequest{{Book: book}, {}}},
+	} {
+		if got := missingOf(t, startOf(t, sys, req)); got != want {
+			t.Errorf("missing = %q, want %q", got, want)
+		}
+	}
+}
+
 // OP-19, AIP-203: what is required and missing is named, all at once, and nothing is
 // stored.
 func TestStart_RequiredFields(t *testing.T) {

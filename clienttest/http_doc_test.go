@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,17 +73,9 @@ func TestDocument_HTTP(t *testing.T) {
 // onFreePorts gives the servers of the document ports that nobody has.
 func onFreePorts(t *testing.T, text string) string {
 	t.Helper()
-	var ports []any
-	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	text = strings.ReplaceAll(text, "127.0.0.1:8151", fmt.Sprintf("127.0.0.1:%d", ports[0]))
-	return strings.ReplaceAll(text, "longrun serve", fmt.Sprintf("longrun serve --http 127.0.0.1:%d --grpc 127.0.0.1:%d", ports...))
+	http, grpc := quietAddr(t), quietAddr(t)
+	text = strings.ReplaceAll(text, "127.0.0.1:8151", http)
+	return strings.ReplaceAll(text, "longrun serve", fmt.Sprintf("longrun serve --http %s --grpc %s", http, grpc))
 }
 
 // runBlocks runs the shell blocks in one shell that stops at the first command that

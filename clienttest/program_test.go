@@ -51,7 +51,7 @@ func runProgram(t *testing.T, flags ...string) program {
 		}
 	}()
 	t.Cleanup(func() {
-		cut := time.AfterFunc(time.Minute, func() { cmd.Process.Kill() })
+		cut := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 		defer cut.Stop()
 		report(t, "SIGTERM", cmd.Process.Signal(syscall.SIGTERM))
 		<-read
@@ -65,7 +65,7 @@ func awaitAddresses(t *testing.T, lines <-chan string) program {
 	t.Helper()
 	var p program
 	var said []string
-	late := time.After(time.Minute)
+	late := time.After(5 * time.Minute)
 	for p.grpc == "" || p.http == "" {
 		select {
 		case line, ok := <-lines:
@@ -80,7 +80,7 @@ func awaitAddresses(t *testing.T, lines <-chan string) program {
 				p.http = addr
 			}
 		case <-late:
-			t.Fatalf("the program does not serve after a minute:\n%s", strings.Join(said, "\n"))
+			t.Fatalf("the program does not serve after minutes:\n%s", strings.Join(said, "\n"))
 		}
 	}
 	return p

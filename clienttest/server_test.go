@@ -2,7 +2,9 @@ package clienttest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"sync"
@@ -48,7 +50,7 @@ type server struct {
 // newServer starts a server, which ends with the test.
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{addr: "127.0.0.1:0", file: filepath.Join(t.TempDir(), "longrun.db"), gate: make(chan struct{})}
+	s := &server{addr: quietAddr(t), file: filepath.Join(t.TempDir(), "longrun.db"), gate: make(chan struct{})}
 	s.start(t)
 	t.Cleanup(func() {
 		s.open()
@@ -57,6 +59,27 @@ func newServer(t *testing.T) *server {
 		}
 	})
 	return s
+}
+
+// quietPorts are the ports that tests have had.
+var quietPorts sync.Map
+
+// quietAddr returns an address on a port that the system gives to nobody by itself, nor
+// another test, so that it is still free when a server that was stopped comes back.
+func quietAddr(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 30_000+rand.IntN(2_700))
+		if _, had := quietPorts.LoadOrStore(addr, true); had {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			report(t, "close", l.Close())
+			return addr
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // open lets all runs of "wait" go on.
@@ -162,7 +185,7 @@ func (s *server) dial(t *testing.T, opts ...grpc.DialOption) *autogen.Operations
 
 // bounded is a context that ends long after a test should have.
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 // leaked returns the stacks of the goroutines that run our code after the tests,
 // given a moment to end.
 func leaked() (stacks string) {
-	for range 100 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		buf := make([]byte, 1<<20)
 		stacks = ""
 		for s := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
@@ -32,7 +32,6 @@ func leaked() (stacks string) {
 		if stacks == "" {
 			return ""
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	return stacks
 }

@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
+	"time"
 )
 
 // The log is copied into the file while the store works, so that it stays short.
@@ -19,8 +19,10 @@ func TestCheckpoint_InTheBackground(t *testing.T) {
 		op.Request = anyOf(1 << 20)
 		create(t, s, op)
 	}
-	for fileSize(t, file) < before+5<<20 {
-		runtime.Gosched() // until the test's deadline
+	for end := time.Now().Add(time.Minute); fileSize(t, file) < before+5<<20; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the file has %d bytes more than before, want 5 MiB", fileSize(t, file)-before)
+		}
 	}
 }
 
@@ -54,11 +56,12 @@ func TestCheckpoint_Restart(t *testing.T) {
 	}
 	// The store's own checkpoints may be in the way for a while.
 	var length int64
-	for range 1000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 		if err := p.checkpoint(); err != nil {
 			t.Fatal(err)
 		}
 		create(t, s, newOp())
+		settleTest(t, s)
 		if length, err = p.pragma(sqlPassive); err != nil {
 			t.Fatal(err)
 		}

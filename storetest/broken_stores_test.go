@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"runtime"
 	"slices"
 	"time"
 
@@ -157,6 +156,18 @@ var brokenStores = map[string]struct {
 	},
 }
 
+var meeting = make(chan struct{})
+
+// meet waits for another call that is between its look and its write: what both saw is
+// the same. A call that is the last of all waits for nobody.
+func meet() {
+	select {
+	case meeting <- struct{}{}:
+	case <-meeting:
+	case <-time.After(time.Second):
+	}
+}
+
 func createLooksFirst(ctx context.Context, s longrun.Store, n longrun.NewOperation) (*longrun.Operation, error) {
 	op := *n.Operation
 	if op.RequestID == "" {
@@ -166,7 +177,7 @@ func createLooksFirst(ctx context.Context, s longrun.Store, n longrun.NewOperati
 	if err != nil || len(page.Operations) > 0 {
 		return page.Operations[0], errors.Join(err, longrun.ErrExists)
 	}
-	time.Sleep(time.Millisecond)
+	meet()
 	op.RequestID, n.Operation = "", &op
 	return s.Create(ctx, n)
 }
@@ -324,7 +335,7 @@ func updateOutside(ctx context.Context, s longrun.Store, c longrun.Change) (*lon
 	if err != nil || next == ops[0] {
 		return ops[0], err
 	}
-	runtime.Gosched()
+	meet()
 	return rewrite(ctx, s, c.ID, func(op *longrun.Operation) { *op = *next })
 }
 
@@ -333,7 +344,7 @@ func updateAnswersFromBefore(ctx context.Context, s longrun.Store, c longrun.Cha
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(time.Millisecond)
+	meet()
 	op, err := s.Update(ctx, c)
 	if err != nil || ops[0] == nil {
 		return op, err

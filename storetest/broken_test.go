@@ -39,10 +39,10 @@ func TestRun_CatchesBrokenStores(t *testing.T) {
 }
 
 func runBroken(t *testing.T, name, check string) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	pattern := "^TestRun_CatchesBrokenStores$/^" + strings.ReplaceAll(check, "/", "$/^") + "$"
-	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+pattern, "-test.timeout=110s")
+	cmd := exec.CommandContext(ctx, os.Args[0], "-test.run="+pattern, "-test.timeout=9m")
 	cmd.Env = append(os.Environ(), breakEnv+"="+name)
 	out, err := cmd.CombinedOutput()
 	exit, ok := errors.AsType[*exec.ExitError](err)

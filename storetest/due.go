@@ -138,9 +138,9 @@ func testDueDeadlineRunning(t *testing.T, x subject) {
 	op.Claim.Session, op.ExecutionTimeout = s, time.Minute
 	running := x.create(op)
 	x.startIn(s)
-	x.advance(time.Minute + longrun.DeadlineGrace - time.Second)
+	x.advance(time.Minute + longrun.DeadlineGrace - 20*time.Second)
 	x.overdue("within the grace", longrun.Contact{}, false)
-	x.advance(2 * time.Second)
+	x.advance(40 * time.Second)
 	x.overdue("past the grace", longrun.Contact{}, false, running)
 	x.hide(op.ID)
 	x.overdue("past the grace, hidden", longrun.Contact{}, false, running)
@@ -159,9 +159,9 @@ func testDueDeadlinePending(_ *testing.T, x subject) {
 	never := newOp()
 	never.ExecutionTimeout = time.Minute
 	x.create(never) // its deadline is fixed at the first claim
-	x.advance(time.Minute - time.Second)
+	x.advance(time.Minute - 20*time.Second)
 	x.overdue("before the deadline", longrun.Contact{}, false)
-	x.advance(2 * time.Second)
+	x.advance(40 * time.Second)
 	x.overdue("past the deadline", longrun.Contact{}, false, pending)
 }
 

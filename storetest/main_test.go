@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 // after some time to end.
 func leaked() string {
 	var left []string
-	for range 50 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		buf := make([]byte, 1<<20)
 		stacks := strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n")
 		left = nil
@@ -35,7 +35,6 @@ func leaked() string {
 		if len(left) == 0 {
 			return ""
 		}
-		time.Sleep(10 * time.Millisecond) // the process ends after this
 	}
 	return strings.Join(left, "\n\n")
 }

@@ -20,7 +20,7 @@ var watchContracts = []contract{
 }
 
 // patience is how long tests wait for what a store may do when it likes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // watch starts a Watch that passes hints on until the test ends, and waits for
 // it there.

@@ -37,9 +37,9 @@ const config = {interfaces: {'longrun.v1.Simulator': {
   retry_codes: {non_idempotent: []},
   retry_params: {default: {
     initial_retry_delay_millis: 100, retry_delay_multiplier: 1.3, max_retry_delay_millis: 1000,
-    initial_rpc_timeout_millis: 20000, rpc_timeout_multiplier: 1, max_rpc_timeout_millis: 20000, total_timeout_millis: 60000,
+    initial_rpc_timeout_millis: 120000, rpc_timeout_multiplier: 1, max_rpc_timeout_millis: 120000, total_timeout_millis: 240000,
   }},
-  methods: {Simulate: {timeout_millis: 20000, retry_codes_name: 'non_idempotent', retry_params_name: 'default'}},
+  methods: {Simulate: {timeout_millis: 120000, retry_codes_name: 'non_idempotent', retry_params_name: 'default'}},
 }}};
 
 // transports are how a client is told where the server is.

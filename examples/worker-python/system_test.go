@@ -19,14 +19,15 @@ import (
 	"github.com/longrun-dev/longrun/longrunpb"
 )
 
-// ttl is the workers' in these tests: the shortest that can be divided by three
-// without a rest.
-const ttl = 6 * time.Second
+// ttl is the workers' in these tests: short, because some wait until it is over, and
+// long enough for a worker to beat in time on a busy machine.
+const ttl = 12 * time.Second
 
 // A system is the real server, and a proxy to which workers connect.
 type system struct {
 	t      *testing.T
 	store  string
+	ttl    time.Duration // of the workers
 	proxy  *proxy
 	server *process
 
@@ -38,7 +39,7 @@ type system struct {
 func newSystem(t *testing.T) *system {
 	t.Helper()
 	needPython(t)
-	s := &system{t: t, store: filepath.Join(t.TempDir(), "longrun.db"), proxy: newProxy(t)}
+	s := &system{t: t, store: filepath.Join(t.TempDir(), "longrun.db"), ttl: ttl, proxy: newProxy(t)}
 	t.Cleanup(func() {
 		if err := s.conn.Close(); err != nil {
 			t.Error(err)
@@ -69,7 +70,7 @@ func (s *system) serve() {
 func (s *system) work(concurrency int) *process {
 	s.t.Helper()
 	w := start(s.t, interpreter(), "worker.py", "--server", s.proxy.addr,
-		"--concurrency", fmt.Sprint(concurrency), "--ttl", fmt.Sprint(ttl.Seconds()))
+		"--concurrency", fmt.Sprint(concurrency), "--ttl", fmt.Sprint(s.ttl.Seconds()))
 	w.says(s.t, "session opened")
 	return w
 }

@@ -28,7 +28,9 @@ const guardReady = "ready\n"
 // concurrent use.
 //
 // The number of a group that is over may be another's after a while. Between the end
-// of a worker and the kill there is no while.
+// of a worker and the kill there is no while. Between the start of a command and watch
+// there is a moment: what a command has started in it outlives a worker that is killed
+// in it.
 type guard struct {
 	cmd  *exec.Cmd
 	lost func() // called once, when the guard itself is gone

@@ -26,7 +26,7 @@ func (l leakCheck) Run() int {
 	if code != 0 {
 		return code
 	}
-	for end := time.Now().Add(2 * time.Second); ; runtime.Gosched() {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		left := leftGoroutines()
 		if left == "" {
 			return 0

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,6 +41,7 @@ const patience = 60 * time.Second
 //	reap NAME N             wait for it; its exit status is N
 //	await FILE REGEXP       wait until the file has it
 //	eventually REGEXP longrun ...   run it until standard output has it
+//	completes ARG...        run longrun __complete until it proposes something
 //	setname VAR FILE        set VAR to the name of the operation in FILE
 //	startop VAR METHOD JSON [TIMEOUT]   start an operation for a worker, set VAR to its name
 //	wire                    put a wire before the server, set $WIRE; "cut" and "mend" it
@@ -101,6 +104,7 @@ func scripts(scheme string) testscript.Params {
 			"reap":       cmdReap,
 			"await":      cmdAwait,
 			"eventually": cmdEventually,
+			"completes":  cmdCompletes,
 			"setname":    cmdSetname,
 			"startop":    cmdStartop,
 			"wire":       cmdWire,
@@ -183,7 +187,27 @@ func (s *stage) get(ts *testscript.TestScript, name string) *spawned {
 }
 
 func (s *stage) serve(ts *testscript.TestScript, args []string) {
-	s.launch(ts, append([]string{"--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...))
+	s.launch(ts, append([]string{"--grpc", quietAddr(ts), "--http", quietAddr(ts)}, args...))
+}
+
+// quietPorts are the ports that scripts have had.
+var quietPorts sync.Map
+
+// quietAddr returns an address on a port that the system gives to nobody by itself, nor
+// another test, so that it is still free when a server that has ended comes back.
+func quietAddr(ts *testscript.TestScript) string {
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(10_000))
+		if _, had := quietPorts.LoadOrStore(addr, true); had {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			ts.Check(l.Close())
+			return addr
+		}
+	}
+	ts.Fatalf("no port is free")
+	return ""
 }
 
 func (s *stage) restart(ts *testscript.TestScript, args []string) {
@@ -296,6 +320,16 @@ func cmdEventually(ts *testscript.TestScript, _ bool, args []string) {
 		cmd.Stdout, cmd.Stderr = &out, &out
 		_ = cmd.Run() // what it has printed decides
 		return re.Match(out.Bytes()), out.String()
+	})
+}
+
+// cmdCompletes leaves what was proposed as standard output. A server that does not
+// answer at once is no reason for completion to wait, and then it proposes nothing.
+func cmdCompletes(ts *testscript.TestScript, _ bool, args []string) {
+	poll(ts, "a proposal", func() (bool, string) {
+		ts.Check(ts.Exec("longrun", append([]string{"__complete"}, args...)...))
+		out := ts.ReadFile("stdout")
+		return !strings.HasPrefix(out, ":"), out
 	})
 }
 

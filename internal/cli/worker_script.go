@@ -56,7 +56,6 @@ func (s *script) run() (*ending, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.guard.watch(p.child.pid)
 	defer s.guard.forget(p.child.pid)
 	stop, hurry, excess := s.stop, s.hurry, p.excess
 	var kill <-chan time.Time
@@ -90,14 +89,16 @@ type scriptProcess struct {
 	child   *child
 	ours    []*os.File     // our ends of its pipes, by its descriptor
 	streams sync.WaitGroup // who reads and writes them
+	watched chan struct{}  // closed when the guard has heard of it, or it has not started
 	excess  chan struct{}  // closed when it has printed too much
 	tail    tail           // of standard error
 	said    ending         // out, excess, fail, delay and bad: by the streams, until they end
 }
 
-// start connects the pipes and starts the command.
+// start connects the pipes and starts the command. Nothing that it says is heard
+// before the guard knows its process group.
 func (s *script) start() (*scriptProcess, error) {
-	p := &scriptProcess{excess: make(chan struct{})}
+	p := &scriptProcess{watched: make(chan struct{}), excess: make(chan struct{})}
 	theirs, err := p.connect()
 	defer closeAll(theirs)
 	if err != nil {
@@ -109,10 +110,13 @@ func (s *script) start() (*scriptProcess, error) {
 	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = theirs[0], theirs[1], theirs[2], theirs[3:]
 	if p.child, err = launch(cmd, p.rest); err != nil {
+		close(p.watched)
 		closeAll(p.ours)
 		p.streams.Wait()
 		return nil, err
 	}
+	s.guard.watch(p.child.pid)
+	close(p.watched)
 	return p, nil
 }
 
@@ -144,9 +148,15 @@ func (p *scriptProcess) attach(s *script) {
 	} else {
 		p.streams.Go(func() { feed(in, s.in) })
 	}
-	p.streams.Go(func() { p.read(p.ours[1]) })
-	p.streams.Go(func() { _, _ = io.Copy(&output{w: deaf{s.err}, tail: &p.tail}, p.ours[2]) })
-	p.streams.Go(func() { readLines(p.ours[3], func(l line, err error) { p.hear(s, l, err) }) })
+	hear := func(f func()) {
+		p.streams.Go(func() {
+			<-p.watched
+			f()
+		})
+	}
+	hear(func() { p.read(p.ours[1]) })
+	hear(func() { _, _ = io.Copy(&output{w: deaf{s.err}, tail: &p.tail}, p.ours[2]) })
+	hear(func() { readLines(p.ours[3], func(l line, err error) { p.hear(s, l, err) }) })
 }
 
 // feed writes the command's input. That it does not read it is its own affair.

@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -155,14 +156,18 @@ func TestApply_AnyNestedDeeply(t *testing.T) {
 	for range 3000 {
 		a = pack(t, a)
 	}
-	started := time.Now()
 	op := &longrunningpb.Operation{Name: "operations/x", Metadata: a}
-	for _, text := range []string{"metadata.code", "metadata.@type", "metadata.value.value.@type", "metadata.*.*.*.code"} {
-		if _, err := must(t, text).Apply(op, nil); err != nil {
-			t.Errorf("Apply of %q: %v", text, err)
+	took := time.Duration(math.MaxInt64)
+	for end := time.Now().Add(time.Minute); took > 2*time.Second && time.Now().Before(end); { // the machine may have other work
+		started := time.Now()
+		for _, text := range []string{"metadata.code", "metadata.@type", "metadata.value.value.@type", "metadata.*.*.*.code"} {
+			if _, err := must(t, text).Apply(op, nil); err != nil {
+				t.Fatalf("Apply of %q: %v", text, err)
+			}
 		}
+		took = time.Since(started)
 	}
-	if took := time.Since(started); took > 2*time.Second {
+	if took > 2*time.Second {
 		t.Errorf("four masks took %v, want a few milliseconds", took)
 	}
 }

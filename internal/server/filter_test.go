@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
 	"google.golang.org/grpc/codes"
@@ -206,12 +205,10 @@ func TestFilter_HTTPRefused(t *testing.T) {
 		{strings.Repeat("(", 33) + "a" + strings.Repeat(")", 33), 400}, {strings.Repeat("a ", 129), 400}, {strings.Repeat("x", 8193), 400},
 		{strings.Repeat("(", 10_000), 400}, {strings.Repeat("(", 12_000), 414}, {strings.Repeat("done=true OR ", 2_500) + "done=true", 414},
 	} {
-		begin := time.Now()
-		if code, _, wrong := d.list(t.Context(), t, url.Values{"filter": {tt.filter}}); code != tt.code || wrong.Status != "INVALID_ARGUMENT" {
+		ctx, stop := context.WithTimeout(t.Context(), patience)
+		if code, _, wrong := d.list(ctx, t, url.Values{"filter": {tt.filter}}); code != tt.code || wrong.Status != "INVALID_ARGUMENT" {
 			t.Errorf("%.20s... = %d, %+v; want %d", tt.filter, code, wrong, tt.code)
 		}
-		if took := time.Since(begin); took > time.Second {
-			t.Errorf("%.20s... took %v", tt.filter, took)
-		}
+		stop()
 	}
 }

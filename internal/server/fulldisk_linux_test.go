@@ -143,7 +143,7 @@ func (d *diskClient) startUntilRefused(t *testing.T) (refused int) {
 // startUntilTaken starts an operation as soon as the server takes one.
 func (d *diskClient) startUntilTaken(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		err := d.start(t)
 		if err == nil {
 			return

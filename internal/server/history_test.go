@@ -222,7 +222,7 @@ func (h *history) check(t *testing.T) (operations, calls int) {
 			// Somebody saw it in a list, and its starter never had an answer.
 			ops = append(ops, porcupine.Operation{ClientId: len(ops), Input: plain(vStart, unknown), Return: math.MaxInt64})
 		}
-		switch porcupine.CheckOperationsTimeout(operationModel, ops, 10*time.Second) {
+		switch porcupine.CheckOperationsTimeout(operationModel, ops, patience) {
 		case porcupine.Ok:
 			continue
 		case porcupine.Unknown:

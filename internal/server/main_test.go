@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(play(os.Args[1:]))
 	}
 	code := m.Run()
-	for end := time.Now().Add(5 * time.Second); code == 0; runtime.Gosched() {
+	for end := time.Now().Add(time.Minute); code == 0; time.Sleep(time.Millisecond) {
 		left := leftGoroutines()
 		if left == "" {
 			break

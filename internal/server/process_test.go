@@ -35,12 +35,21 @@ type process struct {
 	err []string   // what it has said
 }
 
-// quietPort returns an address on a port that the system gives to nobody by itself,
-// so that it is still free when a server that was killed comes back.
+// patience is how long anything that must happen may take on a busy machine.
+const patience = 2 * time.Minute
+
+// quietPorts are the ports that tests have had.
+var quietPorts sync.Map
+
+// quietPort returns an address on a port that the system gives to nobody by itself, nor
+// another test, so that it is still free when a server that was killed comes back.
 func quietPort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+		if _, had := quietPorts.LoadOrStore(addr, true); had {
+			continue
+		}
 		if l, err := net.Listen("tcp", addr); err == nil {
 			l.Close()
 			return addr
@@ -66,7 +75,7 @@ func (p *process) start(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.launch(t):
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("the server does not listen:\n%s", p.said())
 	}
 }

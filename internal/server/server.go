@@ -164,8 +164,8 @@ func (s *Server) Run(wanted context.Context) error {
 	serving := make(chan error, 2)
 	serve := func(f func(net.Listener) error, d *door) {
 		err := f(d)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
+		if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+			err = nil // it was stopped before it began to serve, perhaps
 		}
 		if err != nil {
 			stop(err)

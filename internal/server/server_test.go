@@ -126,13 +126,8 @@ func TestOpen_Refuses(t *testing.T) {
 // store free.
 func TestOpen_LeavesNothingOpen(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	o := options(t)
-	o.GRPC = l.Addr().String()
-	l.Close()
+	o.GRPC = quietPort(t)
 	bad := o
 	bad.Store = "nothing"
 	if _, err := server.Open(t.Context(), bad); err == nil {
