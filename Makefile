@@ -47,6 +47,7 @@ lint: ## check formatting, go.mod, vet and staticcheck
 
 generate: ## write the generated code anew
 	go generate ./...
+	go -C examples generate ./...
 
 spec: ## print each rule of the spec with its tests
 	go run ./internal/speccheck

@@ -44,7 +44,7 @@ var layers = map[string]layer{
 	"internal/migrate":     {},
 	"internal/sqlwhere":    {ours: []string{"filter"}},
 
-	".": {ours: []string{"filter", "longrunpb"}, outside: with("github.com/google/uuid")},
+	".": {ours: []string{"filter", "longrunpb"}, outside: with("github.com/google/uuid", "google.golang.org/genproto/googleapis/api/annotations")},
 
 	"inmem": {ours: []string{".", "filter"}, outside: wire},
 	"sqlite": {
@@ -63,7 +63,7 @@ var layers = map[string]layer{
 	"httpapi":   {ours: []string{"internal/mask"}, outside: with("github.com/goccy/go-yaml", "github.com/goccy/go-yaml/", "google.golang.org/genproto/googleapis/api/", "google.golang.org/grpc", "google.golang.org/grpc/")},
 	"dispatch":  {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
 	"simulator": {ours: []string{".", "longrunpb"}, outside: with("google.golang.org/grpc")},
-	"client":    {outside: with("google.golang.org/grpc")},
+	"client":    {outside: with("google.golang.org/grpc", "google.golang.org/grpc/metadata")}, // "retry-after" comes in headers
 
 	"storetest": {ours: []string{".", "inmem"}, outside: with("github.com/anishathalye/porcupine", "github.com/google/go-cmp/", "pgregory.net/rapid")},
 	"longruntest": {
@@ -84,16 +84,16 @@ var layers = map[string]layer{
 	"cmd/longrun":               {ours: []string{"internal/cli"}},
 	"cmd/protoc-gen-go-longrun": {ours: []string{"internal/genlongrun"}},
 
-	"internal/googleprotos": {outside: with("google.golang.org/genproto/googleapis/api/")},
-	"internal/speccheck":    {},
+	"internal/speccheck": {},
+	"internal/testpb":    {outside: with("google.golang.org/genproto/googleapis/api/")},
 }
 
 // testHelpers are for tests alone, ours and our users'.
-var testHelpers = []string{"storetest", "longruntest"}
+var testHelpers = []string{"storetest", "longruntest", "internal/testpb"}
 
 // testModules are the dependencies of tests.
 var testModules = []string{
-	"github.com/anishathalye/porcupine", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
+	"github.com/anishathalye/porcupine", "github.com/bufbuild/protocompile", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
 }
 
 func with(more ...string) []string { return slices.Concat(wire, more) }

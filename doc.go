@@ -47,7 +47,8 @@
 // [Service.Work] has those of whoever does the work: package runner for handlers
 // in this process, package dispatch for workers in any other. A [Store] keeps the
 // records; package sqlite in one file, package inmem in memory. [Method], [Handle],
-// [Begin], [Start] and [Run] are what an author of an API uses.
+// [Begin], [Start] and [Run] are what an author of an API uses, and [Declare] on a node
+// whose runners are elsewhere. An [Interceptor] stands around all handlers of a process.
 //
 // # Rules for a handler
 //
@@ -60,6 +61,7 @@
 //
 // # Limits
 //
-// Payloads are limited to 3 MiB, metadata to 256 KiB, errors to 64 KiB; limits.go
+// A request must have the fields that google.api.field_behavior requires, and a response
+// the type of its method. Payloads are limited to 3 MiB, metadata to 256 KiB, errors to 64 KiB; limits.go
 // has them all. The rules are those of docs/spec.md, and tests name them by id.
 package longrun

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Draft is the operation about to be stored, as the Begin hook sees and changes
@@ -17,10 +18,12 @@ type Draft struct {
 	OnConflict  ConflictPolicy
 	// Labels of the operation, for filters (AIP-148).
 	Labels map[string]string
-	// Metadata is the first metadata; nil means OperationMetadata.
+	// Metadata is the first metadata; nil means an empty message of the method's
+	// type, and OperationMetadata where it has none. One of another type is refused.
 	Metadata proto.Message
 
 	name         Name
+	promise      protoreflect.FullName // the type of Metadata; "" for any
 	validateOnly bool
 	writes       []func(ctx context.Context, tx any) error
 }

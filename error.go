@@ -97,6 +97,7 @@ type Error struct {
 	Domain string
 
 	info map[string]string // more for ErrorInfo.metadata
+	more []string          // fields at fault beside Field, each of them required
 
 	id string // under which the log has the cause, if Msg shows one
 }
@@ -152,9 +153,7 @@ func (e *Error) GRPCStatus() *status.Status {
 	}
 	details := []protoadapt.MessageV1{info}
 	if e.Field != "" {
-		details = append(details, &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
-			{Field: e.Field, Description: e.Msg, Reason: info.Reason},
-		}})
+		details = append(details, e.badRequest(info.Reason))
 	}
 	if name != "" && (e.Code == codes.NotFound || e.Code == codes.PermissionDenied) {
 		details = append(details, &errdetails.ResourceInfo{ResourceType: "google.longrunning.Operation", ResourceName: name})
@@ -172,6 +171,22 @@ func (e *Error) GRPCStatus() *status.Status {
 		return st
 	}
 	return with
+}
+
+// badRequest names the fields at fault.
+func (e *Error) badRequest(reason string) *errdetails.BadRequest {
+	if e.more == nil {
+		return &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+			{Field: e.Field, Description: e.Msg, Reason: reason},
+		}}
+	}
+	b := &errdetails.BadRequest{}
+	for _, field := range append([]string{e.Field}, e.more...) {
+		b.FieldViolations = append(b.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: field, Description: field + " is required", Reason: reason,
+		})
+	}
+	return b
 }
 
 // CodeOf returns the code of the first *Error or Status in err's tree, OK for

@@ -19,9 +19,9 @@ import (
 var Count = longrun.Method[*wrapperspb.StringValue, *wrapperspb.Int64Value, *longrunpb.OperationMetadata]{Name: "count-letters"}
 
 // newService is a Service on a store in memory. Close both when done.
-func newService() (*longrun.Service, func()) {
+func newService(interceptors ...longrun.Interceptor) (*longrun.Service, func()) {
 	store := inmem.New()
-	svc, err := longrun.New(store, longrun.Options{})
+	svc, err := longrun.New(store, longrun.Options{Interceptors: interceptors})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -116,32 +116,6 @@ func ExampleWait() {
 	// Output: rpc error: code = FailedPrecondition desc = nobody can count today
 }
 
-// The hook of the moment of starting refuses, and says what is shown.
-func ExampleBegin() {
-	svc, end := newService()
-	defer end()
-	longrun.Begin(svc, Count, func(_ context.Context, req *wrapperspb.StringValue, d *longrun.Draft) error {
-		if req.Value == "" {
-			return status.Error(codes.InvalidArgument, "there is nothing to count")
-		}
-		d.Target, d.Verb = "texts/"+req.Value, "count"
-		d.ConflictKey = d.Target
-		return nil
-	})
-	ctx := context.Background()
-	_, err := longrun.Start(ctx, svc, Count, wrapperspb.String(""), longrun.StartOptions{})
-	fmt.Println(err)
-	op, err := longrun.Start(ctx, svc, Count, wrapperspb.String("letters"), longrun.StartOptions{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	md, err := Count.Metadata(op)
-	fmt.Println(md.GetVerb(), md.GetTarget(), err)
-	// Output:
-	// rpc error: code = InvalidArgument desc = there is nothing to count
-	// count texts/letters <nil>
-}
-
 func ExampleRetryAfter() {
 	svc, end := newService()
 	defer end()
@@ -166,28 +140,6 @@ func ExampleRetryAfter() {
 	// PENDING 0 <nil>
 	// attempt 2
 	// SUCCEEDED 0 <nil>
-}
-
-// What a step has done is not done again when the operation runs again.
-func ExampleRun_Step() {
-	svc, end := newService()
-	defer end()
-	longrun.Handle(svc, Count, func(ctx context.Context, req *wrapperspb.StringValue, run *longrun.Run[*longrunpb.OperationMetadata]) (*wrapperspb.Int64Value, error) {
-		err := run.Step(ctx, "send", func(context.Context) error {
-			fmt.Println("the mail is sent")
-			return nil
-		})
-		if err == nil && run.Attempt() == 1 {
-			err = longrun.RetryAfter(0, nil)
-		}
-		return wrapperspb.Int64(int64(len(req.Value))), err
-	})
-	if _, err := longrun.Start(context.Background(), svc, Count, wrapperspb.String("letters"), longrun.StartOptions{}); err != nil {
-		log.Fatal(err)
-	}
-	work(svc)
-	work(svc)
-	// Output: the mail is sent
 }
 
 func ExampleParseName() {

@@ -88,10 +88,7 @@ func (s *Service) promisedLocked() map[string][]protoreflect.MessageType {
 				add("metadata", md)
 			}
 		}
-		if m.response == nil {
-			continue
-		}
-		if resp, err := m.response().UnmarshalNew(); err == nil {
+		if resp, err := emptyAny(m.promise.Response).UnmarshalNew(); err == nil {
 			add("response", resp)
 		}
 	}

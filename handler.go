@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
@@ -77,19 +78,23 @@ func (m Method[Req, Resp, Meta]) Metadata(op *Operation) (Meta, error) {
 // may repeat after a crash: use Run.Step, or make the work idempotent.
 func Handle[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Meta], handler func(context.Context, Req, *Run[Meta]) (Resp, error)) {
 	svc.register(m.Name, func(e *method) error {
-		if e.run != nil {
+		if e.handle != nil {
 			return errors.New("is handled already")
 		}
-		e.run = func(ctx context.Context, t *Task) (*anypb.Any, error) {
-			req, err := unpack[Req](t.op.Request)
+		e.begun = func(t *Task) AnyRun { return &Run[Meta]{t: t} }
+		e.handle = func(ctx context.Context, req proto.Message, run AnyRun) (proto.Message, error) {
+			r, ok := req.(Req)
+			if !ok {
+				return nil, fmt.Errorf("request is a %T, and the handler takes a %T", req, r)
+			}
+			resp, err := handler(ctx, r, &Run[Meta]{t: run.task()})
 			if err != nil {
 				return nil, err
 			}
-			resp, err := handler(ctx, req, &Run[Meta]{t: t})
-			if err != nil {
-				return nil, err
-			}
-			return packResponse(resp)
+			return present(resp), nil
+		}
+		if failedRequests(newMessage[Meta]()) != nil {
+			e.handle = batch(e.handle)
 		}
 		return m.describe(e)
 	})
@@ -115,15 +120,27 @@ func Begin[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Meta
 	})
 }
 
-// method is what a Service knows of a Method.
+// Declare makes a method known to svc without handling it: for a process that starts
+// operations whose runners are elsewhere. Starts of it by name, such as those of
+// package dispatch, are then held to its types, its Parent and its policy, and so are
+// the workers that end its runs (OP-06). It may be called again, and before and after
+// Handle and Begin of the same method: the latest of all of them says what the policy
+// is. It panics when the method has a wrong option, or is known with other types.
+func Declare[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Meta]) {
+	svc.register(m.Name, m.describe)
+}
+
+// method is what a Service knows of a Method. It is not changed once it is known.
 type method struct {
 	name        string
-	run         func(context.Context, *Task) (*anypb.Any, error) // nil: handled elsewhere
+	request     protoreflect.FullName
+	promise     Promise
+	handle      Handler            // nil: handled elsewhere
+	begun       func(*Task) AnyRun // nil: handled elsewhere
 	begin       func(context.Context, proto.Message, *Draft) error
 	decode      func(*anypb.Any) (proto.Message, error)
 	parent      func(proto.Message) string
 	conflictKey func(proto.Message) string
-	response    func() *anypb.Any    // an empty one
 	metadata    func() proto.Message // an empty one; nil: of any type
 	policy      policy
 }
@@ -143,9 +160,12 @@ func (m Method[Req, Resp, Meta]) policy() policy {
 
 // describe fills in what handling and starting share.
 func (m Method[Req, Resp, Meta]) describe(e *method) error {
-	e.policy = m.policy()
+	request, promise := nameOf[Req](), m.promise()
+	if e.decode != nil && (e.request != request || e.promise != promise) {
+		return errors.New("is known with other types already")
+	}
+	e.request, e.promise, e.policy = request, promise, m.policy()
 	e.decode = func(a *anypb.Any) (proto.Message, error) { return unpack[Req](a) }
-	e.response = func() *anypb.Any { return emptyOf[Resp]() }
 	if meta := newMessage[Meta](); !isAny(meta) {
 		e.metadata = func() proto.Message { return newMessage[Meta]() }
 	}
@@ -156,6 +176,11 @@ func (m Method[Req, Resp, Meta]) describe(e *method) error {
 		e.conflictKey = func(req proto.Message) string { return m.ConflictKey(req.(Req)) }
 	}
 	return m.check()
+}
+
+// promise is of the types that m has.
+func (m Method[Req, Resp, Meta]) promise() Promise {
+	return Promise{Response: promised(nameOf[Resp]()), Metadata: promised(nameOf[Meta]())}
 }
 
 func (m Method[Req, Resp, Meta]) check() error {
@@ -173,14 +198,14 @@ func (m Method[Req, Resp, Meta]) check() error {
 func (s *Service) register(name string, fill func(*method) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.methods[name]
-	if e == nil {
-		e = &method{name: name}
+	e := method{name: name}
+	if known := s.methods[name]; known != nil {
+		e = *known // which calls may be reading
 	}
-	if err := fill(e); err != nil {
+	if err := fill(&e); err != nil {
 		panic(fmt.Sprintf("longrun: method %q: %v", name, err))
 	}
-	s.methods[name] = e
+	s.methods[name] = &e
 	s.filters = nil // it knows the messages of all methods
 }
 

@@ -25,6 +25,9 @@ const (
 	MaxErrorBytes = 64 << 10
 	// MaxAnyDepth limits how deep an Any may hold another Any.
 	MaxAnyDepth = 16
+	// MaxRequestDepth limits how deep the messages of a request may nest whose type
+	// has required fields.
+	MaxRequestDepth = 100
 	// MaxStepKeyBytes limits the key of a step.
 	MaxStepKeyBytes = 256
 	// MaxStepBytes limits the result of a step.

@@ -23,6 +23,8 @@ func firstMetadata(d *Draft) (*anypb.Any, error) {
 	}
 	said := d.Target != "" || d.Verb != "" || d.APIVersion != ""
 	switch {
+	case m == nil && d.promise != "" && d.promise != ownMetadata:
+		m = emptyAny(d.promise) // it has this type from the first on (OP-06)
 	case m == nil && !said:
 		return nil, nil
 	case m == nil:
@@ -46,6 +48,9 @@ func firstMetadata(d *Draft) (*anypb.Any, error) {
 	}
 	return a, nil
 }
+
+// ownMetadata is the type of metadata that is rendered where none was written.
+var ownMetadata = nameOf[*longrunpb.OperationMetadata]()
 
 // carry returns what a run has written, with what is the starter's kept from
 // before, and units done that do not go back (OP-14, CON-06). Metadata of types

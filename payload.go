@@ -1,9 +1,11 @@
 package longrun
 
 import (
+	"cmp"
+
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
-	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 // pack puts m into an Any; one that is an Any already stays as it is.
@@ -14,15 +16,6 @@ func pack(m proto.Message) (*anypb.Any, error) {
 	a := new(anypb.Any)
 	err := anypb.MarshalFrom(a, m, proto.MarshalOptions{Deterministic: true})
 	return a, err
-}
-
-// packResponse is pack, and Empty for a missing response: an operation that
-// succeeds always has one (OP-03, OP-04).
-func packResponse(m proto.Message) (*anypb.Any, error) {
-	if a, ok := m.(*anypb.Any); m == nil || ok && a == nil {
-		return pack(&emptypb.Empty{})
-	}
-	return pack(m)
 }
 
 // unpack takes a T out of an Any; where T is *anypb.Any, the Any itself. Nil and
@@ -60,17 +53,25 @@ func newMessage[T proto.Message]() T {
 	return zero.ProtoReflect().New().Interface().(T)
 }
 
-// emptyOf packs an empty T; google.protobuf.Empty where T is *anypb.Any.
-func emptyOf[T proto.Message]() *anypb.Any {
-	var m proto.Message = newMessage[T]()
-	if _, ok := m.(*anypb.Any); ok {
-		m = &emptypb.Empty{}
+// nameOf returns the full name of T.
+func nameOf[T proto.Message]() protoreflect.FullName {
+	var zero T
+	return zero.ProtoReflect().Descriptor().FullName()
+}
+
+// promised returns the name of a type that is promised: "" for an Any, which
+// promises none.
+func promised(name protoreflect.FullName) protoreflect.FullName {
+	if name == "google.protobuf.Any" {
+		return ""
 	}
-	a, err := pack(m)
-	if err != nil {
-		return &anypb.Any{TypeUrl: typePrefix + string(m.ProtoReflect().Descriptor().FullName())}
-	}
-	return a
+	return name
+}
+
+// emptyAny packs an empty message of a type that need not be linked in;
+// google.protobuf.Empty where the name is "".
+func emptyAny(name protoreflect.FullName) *anypb.Any {
+	return &anypb.Any{TypeUrl: typePrefix + string(cmp.Or(name, "google.protobuf.Empty"))}
 }
 
 const typePrefix = "type.googleapis.com/"

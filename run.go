@@ -2,6 +2,7 @@ package longrun
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -11,10 +12,14 @@ import (
 // concurrent use, and of no use after the handler has returned.
 type Run[Meta proto.Message] struct{ t *Task }
 
-// AnyRun is a *Run of any Meta, for helpers that do not care.
+// AnyRun is a *Run of any Meta, for helpers and interceptors that do not care. What
+// its methods return is said at those of Run.
 type AnyRun interface {
 	Name() Name
+	Method() string
+	Caller() string
 	Attempt() int64
+	Deadline() (time.Time, bool)
 	Trusted() bool
 	task() *Task
 }
@@ -23,6 +28,16 @@ func (r *Run[Meta]) task() *Task { return r.t }
 
 // Name returns the operation's name.
 func (r *Run[Meta]) Name() Name { return r.t.op.Name() }
+
+// Method returns what started the operation: a full gRPC method or a short word.
+func (r *Run[Meta]) Method() string { return r.t.op.Method }
+
+// Deadline returns when the runs of the operation must have ended, by the store's
+// clock (Method.ExecutionTimeout), and whether there is such a time. The handler's
+// ctx has no deadline of its own: it ends then, with the cause ErrDeadline.
+func (r *Run[Meta]) Deadline() (time.Time, bool) {
+	return r.t.op.DeadlineTime, !r.t.op.DeadlineTime.IsZero()
+}
 
 // Attempt returns which attempt this run is, from 1. It never repeats for one
 // operation: use it as the fence of what the run writes elsewhere.
@@ -81,8 +96,11 @@ func (r *Run[Meta]) Warn(st *status.Status) bool {
 
 // Step runs f once in the life of the operation: when it returns nil, that is
 // remembered before Step returns, and later runs skip it. A crash in between
-// runs it again. Keys are chosen by the handler, at most 256 bytes, one for each
-// step; the order of steps is free. f's error is returned and not remembered.
+// runs it again: what is remembered is one result, and what f does happens at least
+// once. Keys are chosen by the handler, at most 256 bytes, one for each step; the order
+// of steps is free. f's error is returned and not remembered. When ctx has ended, f is
+// not begun, and the error is the cause; one that was begun is remembered all the same.
+// It costs one write; docs/steps.md says how to choose steps.
 func (r *Run[Meta]) Step(ctx context.Context, key string, f func(context.Context) error) error {
 	_, err := r.t.step(ctx, key, func(ctx context.Context) ([]byte, error) { return []byte{}, f(ctx) })
 	return err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
@@ -255,4 +256,70 @@ func TestRun_Concurrent(t *testing.T) {
 	if md := sys.metadata(t, op); md.Progress.CompletedUnits != 50 || md.Progress.CompletedSteps != 10 {
 		t.Errorf("progress = %v, want 50 units and 10 steps", md.Progress)
 	}
+}
+
+// A step that is done when the run is told to stop is remembered: the next run does
+// not do it again.
+func TestRun_StepDoneWhileStopping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t, longrun.Options{})
+		done := 0
+		sys.handle(func(ctx context.Context, r *run) (*wrapperspb.Int64Value, error) {
+			stopping, stop := context.WithCancelCause(ctx)
+			defer stop(nil)
+			err := r.Step(stopping, "k", func(context.Context) error {
+				done++
+				stop(longrun.ErrDraining)
+				return nil
+			})
+			if r.Attempt() == 1 {
+				return nil, longrun.RetryAfter(0, err)
+			}
+			return nil, err
+		})
+		op, _ := sys.do(t, longrun.StartOptions{}, longrun.TaskOptions{})
+		if op.CompletedSteps != 1 {
+			t.Errorf("%d steps are remembered, want 1", op.CompletedSteps)
+		}
+		op = sys.claim(t, op.Claim.Session, 1)[0]
+		task, err := sys.work.Task(op, longrun.TaskOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if op = sys.finish(t, op, task.Run(t.Context())); op.State != longrun.Succeeded || done != 1 {
+			t.Errorf("operation = %v %v, done %d times, want once", op.State, op.Error, done)
+		}
+	})
+}
+
+// Two at a time under one key are both done, and both get the result that is
+// remembered.
+func TestRun_StepTwiceAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t, longrun.Options{})
+		sys.handle(func(ctx context.Context, r *run) (*wrapperspb.Int64Value, error) {
+			var all sync.WaitGroup
+			var got [2]*wrapperspb.Int64Value
+			for i := range got {
+				all.Go(func() {
+					n, err := longrun.StepResult(ctx, r, "k", func(context.Context) (*wrapperspb.Int64Value, error) {
+						time.Sleep(time.Duration(i+1) * time.Second)
+						return int64Value(int64(i)), nil
+					})
+					if err != nil {
+						t.Error(err)
+					}
+					got[i] = n
+				})
+			}
+			all.Wait()
+			if got[0].GetValue() != 0 || got[1].GetValue() != 0 {
+				t.Errorf("results = %v, want that of the first for both", got)
+			}
+			return nil, nil
+		})
+		if op, _ := sys.do(t, longrun.StartOptions{}, longrun.TaskOptions{}); op.CompletedSteps != 1 {
+			t.Errorf("%d steps are remembered, want 1", op.CompletedSteps)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,10 @@ type Options struct {
 	// allows everything.
 	Authorize func(ctx context.Context, verb Verb, parent string) error
 
+	// Interceptors stand around every handler of this process, the first outermost.
+	// See Interceptor. Nil means none; a nil Interceptor is an error.
+	Interceptors []Interceptor
+
 	// MaxWaiters is how many calls of Wait may wait at a time; beyond, they are
 	// UNAVAILABLE. Zero means 20,000; negative is an error.
 	MaxWaiters int
@@ -52,6 +57,13 @@ type Options struct {
 	// among them. They are read at the first filter that needs them. Nil means all
 	// that are linked in (protoregistry.GlobalTypes).
 	Types filter.Types
+
+	// Promised says what a method that is not known here (Handle, Begin, Declare)
+	// promises of its operations, such as by operation_info in a descriptor set. It
+	// is called with the full name of the method, by many goroutines, and with the
+	// locks of the store held: it must be quick, and call nothing of the Service.
+	// Nil promises nothing.
+	Promised func(method string) Promise
 
 	// Domain is the ErrorInfo domain of our errors, normally the name of the
 	// API's service (ERR-05). Empty means "longrun.dev".
@@ -91,7 +103,10 @@ func New(store Store, opts Options) (*Service, error) {
 		return nil, errors.New("longrun: Retention is negative")
 	case opts.MaxWaiters < 0:
 		return nil, errors.New("longrun: MaxWaiters is negative")
+	case slices.ContainsFunc(opts.Interceptors, func(i Interceptor) bool { return i == nil }):
+		return nil, errors.New("longrun: an Interceptor is nil")
 	}
+	opts.Interceptors = slices.Clone(opts.Interceptors)
 	if opts.MaxWaiters == 0 {
 		opts.MaxWaiters = DefaultMaxWaiters
 	}

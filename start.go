@@ -35,7 +35,8 @@ type StartOptions struct {
 	Target, Verb, APIVersion string
 	// Labels, at most 64, are for filters (AIP-148).
 	Labels map[string]string
-	// Metadata is the first metadata. Nil means OperationMetadata.
+	// Metadata is the first metadata. Nil means an empty message of the method's
+	// type, and OperationMetadata where it has none.
 	Metadata proto.Message
 	// In starts the operation inside a transaction of the author's: it is
 	// durable when that commits, and Service.Wake or the next poll finds it.
@@ -63,15 +64,17 @@ type StartRequest struct {
 	Call    int64
 
 	message proto.Message // Request, decoded
+	within  string        // the path of message in what the caller has sent: "" or "request."
 	policy  *policy       // of a Method value
 	parent  func(proto.Message) string
 	key     func(proto.Message) string
-	empty   func() *anypb.Any
+	promise Promise
 }
 
 // Start starts an operation of m. The same request id again returns the same
 // operation, whatever has become of it (IDM-01, IDM-02); with another request it
-// is INVALID_ARGUMENT (IDM-04). When Start returns, the operation is on disk.
+// is INVALID_ARGUMENT (IDM-04), and so is a request that lacks a field whose
+// google.api.field_behavior is REQUIRED (AIP-203), with a BadRequest that names it. When Start returns, the operation is on disk.
 // ctx limits this call alone: it never reaches the run.
 func Start[Req, Resp, Meta proto.Message](ctx context.Context, svc *Service, m Method[Req, Resp, Meta], req Req, o StartOptions) (*Operation, error) {
 	if err := m.check(); err != nil {
@@ -82,7 +85,7 @@ func Start[Req, Resp, Meta proto.Message](ctx context.Context, svc *Service, m M
 		return nil, svc.fault("start", Name{}, &Error{Code: codes.InvalidArgument, Reason: ReasonInvalidField, Field: "request", Msg: "request cannot be encoded", Err: err})
 	}
 	p := m.policy()
-	r := StartRequest{StartOptions: o, Method: m.Name, Request: body, message: present(req), policy: &p, empty: emptyOf[Resp]}
+	r := StartRequest{StartOptions: o, Method: m.Name, Request: body, message: present(req), policy: &p, promise: m.promise()}
 	if m.Parent != nil {
 		r.parent = func(req proto.Message) string { return m.Parent(req.(Req)) }
 	}
@@ -119,13 +122,13 @@ func (s *Service) Start(ctx context.Context, r StartRequest) (*Operation, error)
 }
 
 // start goes in this order: parse enough to find the parent, authorize, validate,
-// look for the request id, ask the hook, create.
+// required fields, look for the request id, ask the hook, create.
 func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error) {
 	malformed := s.complete(&r)
 	if err := s.authorizeParent(ctx, VerbStart, r.Parent, Name{}); err != nil {
 		return nil, err
 	}
-	if err := cmp.Or(malformed, r.validate(), checkCaller(CallerOf(ctx))); err != nil {
+	if err := cmp.Or(malformed, r.validate(), r.required(), checkCaller(CallerOf(ctx))); err != nil {
 		return nil, err
 	}
 	op := s.newOperation(ctx, &r)
@@ -134,7 +137,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error)
 	}
 	d := &Draft{
 		Target: r.Target, Verb: r.Verb, APIVersion: r.APIVersion, ConflictKey: r.ConflictKey, OnConflict: r.OnConflict,
-		Labels: maps.Clone(r.Labels), Metadata: r.Metadata, name: op.Name(), validateOnly: r.ValidateOnly,
+		Labels: maps.Clone(r.Labels), Metadata: r.Metadata, name: op.Name(), promise: r.promise.Metadata, validateOnly: r.ValidateOnly,
 	}
 	if d.Labels == nil {
 		d.Labels = map[string]string{}
@@ -158,7 +161,7 @@ func (s *Service) start(ctx context.Context, r StartRequest) (*Operation, error)
 		return nil, err
 	}
 	if r.ValidateOnly {
-		return &Operation{Method: op.Method, State: Succeeded, Response: r.empty()}, nil
+		return &Operation{Method: op.Method, State: Succeeded, Response: emptyAny(r.promise.Response)}, nil
 	}
 	if r.In == nil {
 		s.hub.changed(stored)
@@ -206,7 +209,7 @@ func (s *Service) replay(op, earlier *Operation, err error, r StartRequest) (*Op
 	case !r.Session.IsZero() && earlier.Claim.Session != r.Session:
 		return nil, &Error{Code: codes.Aborted, Reason: ReasonClaimLost, Name: earlier.Name(), Msg: "the operation is another session's", Err: ErrClaimLost}
 	case r.ValidateOnly:
-		return &Operation{Method: op.Method, State: Succeeded, Response: r.empty()}, nil
+		return &Operation{Method: op.Method, State: Succeeded, Response: emptyAny(r.promise.Response)}, nil
 	}
 	return earlier, nil
 }

@@ -19,10 +19,10 @@ func (s *Service) complete(r *StartRequest) error {
 	if r.Request.GetTypeUrl() == "" && len(r.Request.GetValue()) == 0 {
 		r.Request = nil // absent
 	}
-	if r.empty == nil {
-		r.empty = emptyOf[*anypb.Any]
-	}
 	m := s.method(r.Method)
+	if r.message == nil {
+		r.promise = s.promise(r.Method)
+	}
 	if m != nil && r.message == nil {
 		req, err := m.decode(r.Request)
 		if err != nil {
@@ -33,7 +33,8 @@ func (s *Service) complete(r *StartRequest) error {
 				return fieldError("request", "request cannot be encoded")
 			}
 		}
-		r.message, r.parent, r.key, r.empty = req, m.parent, m.conflictKey, m.response
+		r.within = "request."
+		r.message, r.parent, r.key = req, m.parent, m.conflictKey
 		r.policy = &m.policy
 	}
 	given := r.Parent
@@ -43,9 +44,9 @@ func (s *Service) complete(r *StartRequest) error {
 	if given != "" && given != r.Parent {
 		return fieldError("parent", "parent is not the one that the request names")
 	}
-	if m != nil && m.metadata != nil && r.Metadata != nil {
-		if a, err := pack(r.Metadata); err != nil || !a.MessageIs(m.metadata()) {
-			return fieldError("metadata", "metadata is not of the type that the method has")
+	if r.Metadata != nil {
+		if a, err := pack(present(r.Metadata)); err != nil || !keeps(r.promise.Metadata, a) {
+			return otherMetadata("metadata")
 		}
 	}
 	if p := r.policy; p != nil {
@@ -102,6 +103,14 @@ func (r *StartRequest) validate() error {
 	return nil
 }
 
+// required checks that the request has the fields that its type requires.
+func (r *StartRequest) required() error {
+	if r.message == nil {
+		return nil // of a method that is not known here, or malformed
+	}
+	return checkRequired(r.message.ProtoReflect(), r.within)
+}
+
 // checkCaller checks the name under which somebody starts an operation. It comes
 // from whoever authenticates, so a bad one is no fault of the request.
 func checkCaller(caller string) error {
@@ -138,6 +147,9 @@ func (d *Draft) apply(op *Operation) error {
 	metadata, err := firstMetadata(d)
 	if err != nil {
 		return err
+	}
+	if metadata != nil && !keeps(d.promise, metadata) {
+		return otherMetadata("metadata")
 	}
 	op.Metadata = metadata
 	return checkMetadata(metadata)

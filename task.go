@@ -3,8 +3,6 @@ package longrun
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -23,6 +21,8 @@ type Task struct {
 	op   *Operation
 	m    *method
 	opts TaskOptions
+
+	entries int // of the batch that is the request; -1 where it is none
 
 	mu       sync.Mutex // guards what follows
 	metadata proto.Message
@@ -47,7 +47,7 @@ func (w *Work) Methods() []string {
 	defer w.s.mu.Unlock()
 	var names []string
 	for name, m := range w.s.methods {
-		if m.run != nil {
+		if m.handle != nil {
 			names = append(names, name)
 		}
 	}
@@ -59,10 +59,10 @@ func (w *Work) Methods() []string {
 // method has no handler here.
 func (w *Work) Task(op *Operation, o TaskOptions) (*Task, error) {
 	m := w.s.method(op.Method)
-	if m == nil || m.run == nil {
+	if m == nil || m.handle == nil {
 		return nil, w.s.fault("run", op.Name(), &Error{Code: codes.Unimplemented, Reason: ReasonMethodNotSupported, Msg: "the method has no handler here"})
 	}
-	return &Task{w: w, op: op, m: m, opts: o, carried: op.Metadata}, nil
+	return &Task{w: w, op: op, m: m, opts: o, entries: -1, carried: op.Metadata}, nil
 }
 
 // Operation returns the record as it was claimed.
@@ -70,18 +70,18 @@ func (t *Task) Operation() *Operation { return t.op }
 
 // Run calls the handler and returns what became of it, a panic too. It returns
 // when the handler does, whatever happens to ctx.
-func (t *Task) Run(ctx context.Context) (r Result) {
-	defer func() {
-		if p := recover(); p != nil {
-			r = Result{Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
-		}
-		r.RetryOn = t.m.policy.retryOn
-		r = t.fit(r)
-		r.Metadata = t.last()
-	}()
+func (t *Task) Run(ctx context.Context) Result {
 	ctx = WithCaller(WithTraceParent(ctx, t.op.TraceParent), t.op.Caller)
-	response, err := t.m.run(ctx, t)
-	return Result{Response: response, Err: err}
+	resp, err := recovered(ctx, t.op.Request, t.m.begun(t), t.perform)
+	r := Result{Err: err, RetryOn: t.m.policy.retryOn}
+	if err == nil {
+		r.Response = resp.(*anypb.Any)
+	} else if _, final := errors.AsType[*allFailed](err); final {
+		r.RetryOn = nil
+	}
+	r = t.fit(r)
+	r.Metadata = t.last()
+	return r
 }
 
 // fit replaces a result that is too large to be kept: the run cannot be asked to
@@ -209,11 +209,19 @@ func (t *Task) step(ctx context.Context, key string, f func(context.Context) ([]
 	return t.remember(ctx, key, result)
 }
 
+// rememberGrace is how long a step that was done is still being remembered after its
+// run was told to stop.
+const rememberGrace = 5 * time.Second
+
 // remember keeps the result of a step that was done. A store that is away is
-// asked again until ctx ends: the step should not be done twice for that.
+// asked again until ctx ends, and a write that is under way then has its time: the step
+// should not be done twice for that.
 func (t *Task) remember(ctx context.Context, key string, result []byte) ([]byte, error) {
+	write, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(rememberGrace, cancel) })()
 	for delay := insistDelay; ; delay = min(2*delay, time.Second) {
-		kept, err := t.w.Step(ctx, t.op.Name(), t.op.Claim, key, result)
+		kept, err := t.w.Step(write, t.op.Name(), t.op.Claim, key, result)
 		if err == nil {
 			t.mu.Lock()
 			t.steps[key] = kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -24,7 +25,8 @@ type Report struct {
 
 // Result is how a run has ended.
 type Result struct {
-	// Response of success; used when Err is nil. Nil is google.protobuf.Empty.
+	// Response of success; used when Err is nil. Nil is an empty message of the
+	// method's type, and google.protobuf.Empty where it promises none.
 	Response *anypb.Any
 	// Err is what the handler returned: see Handle.
 	Err error
@@ -56,7 +58,7 @@ func (w *Work) Report(ctx context.Context, name Name, claim Claim, r Report) err
 	_, err := w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
 		metadata, err := r.apply(op)
 		if err == nil {
-			err = checkMetadata(metadata)
+			err = w.s.checkMetadata(op, r.field(), metadata)
 		}
 		if err != nil {
 			return op, err
@@ -64,6 +66,14 @@ func (w *Work) Report(ctx context.Context, name Name, claim Claim, r Report) err
 		return op.Report(claim, metadata, now)
 	})
 	return w.s.fault("report", name, err)
+}
+
+// field is what the caller has set.
+func (r Report) field() string {
+	if r.Progress != nil {
+		return "progress"
+	}
+	return "metadata"
 }
 
 func (r Report) apply(op *Operation) (*anypb.Any, error) {
@@ -153,7 +163,9 @@ func (w *Work) Steps(ctx context.Context, name Name, after string, n int) ([]Ste
 // Finish ends the run under claim by the table "a run ends by", and returns the
 // operation as it now is: done, or pending where the run is repeated. The same
 // Finish again is no error; one with another result is ABORTED with reason CLAIM_LOST,
-// because the claim was over with the first. A payload past its limit is
+// because the claim was over with the first. A response of another type than the
+// method's ends the operation as INTERNAL, and what it was is logged (OP-06); metadata
+// of another type is INVALID_ARGUMENT. A payload past its limit is
 // INVALID_ARGUMENT with reason PAYLOAD_TOO_LARGE, and the run goes on; the metadata
 // counts with what the starter has set in it.
 func (w *Work) Finish(ctx context.Context, name Name, claim Claim, r Result) (*Operation, error) {
@@ -164,9 +176,16 @@ func (w *Work) Finish(ctx context.Context, name Name, claim Claim, r Result) (*O
 	if err != nil {
 		return nil, w.s.fault("finish", name, err)
 	}
-	op, err := w.endRun(ctx, name, end)
+	var broken atomic.Pointer[brokenPromise]
+	op, err := w.endRun(ctx, name, func(op *Operation) RunEnd {
+		return w.s.hold(op, end, r.Response.GetTypeUrl() == "", &broken)
+	})
+	cause := r.Err
+	if b := broken.Load(); b != nil {
+		id, cause = b.id, b.err
+	}
 	if id != "" && err == nil && op.State == Failed {
-		w.s.log.Error("run failed", "id", id, "operation", name.String(), "method", op.Method, "attempt", claim.Attempt, "err", r.Err)
+		w.s.log.Error("run failed", "id", id, "operation", name.String(), "method", op.Method, "attempt", claim.Attempt, "err", cause)
 	}
 	return op, w.s.fault("finish", name, err)
 }
@@ -183,19 +202,19 @@ func (w *Work) Release(ctx context.Context, name Name, claim Claim, r Release) (
 	if err := checkMetadata(r.Metadata); err != nil {
 		return nil, w.s.fault("release", name, err)
 	}
-	op, err := w.endRun(ctx, name, RunEnd{
-		Claim: claim, Kind: RunReleased, Begun: r.Begun, Delay: r.Delay.Truncate(time.Microsecond), Metadata: r.Metadata,
-	})
+	end := RunEnd{Claim: claim, Kind: RunReleased, Begun: r.Begun, Delay: r.Delay.Truncate(time.Microsecond), Metadata: r.Metadata}
+	op, err := w.endRun(ctx, name, func(*Operation) RunEnd { return end })
 	return op, w.s.fault("release", name, err)
 }
 
-func (w *Work) endRun(ctx context.Context, name Name, end RunEnd) (*Operation, error) {
+// endRun ends the run of the operation as end says.
+func (w *Work) endRun(ctx context.Context, name Name, end func(op *Operation) RunEnd) (*Operation, error) {
 	return w.updateRun(ctx, name, func(op *Operation, now time.Time) (*Operation, error) {
-		e := end
-		e.Metadata = carry(op.Metadata, end.Metadata)
+		e := end(op)
+		e.Metadata = carry(op.Metadata, e.Metadata)
 		next, err := op.EndRun(e, now)
 		if err == nil && next != op && e.Metadata != nil {
-			err = checkMetadata(next.Metadata)
+			err = w.s.checkMetadata(op, "metadata", next.Metadata)
 		}
 		if err != nil {
 			return op, err

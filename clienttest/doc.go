@@ -13,12 +13,17 @@
 //	op := longrunning.InternalNewOperation(client, started)
 //	err = op.Wait(ctx, resp)
 //
-// Node's client is in node/, where scenarios.mjs has what it is asked to do: the tests
-// run it against the built program. It needs Node 18 or later and, once,
+// Node's clients are in node/, where scenarios.mjs and translation.mjs have what they are asked to
+// do: the tests run them against the built programs. They need Node 18 or later and, once,
 //
 //	npm --prefix clienttest/node ci
 //
 // without which its tests are skipped, and fail where CI is set.
+//
+// The tests of TestTranslation run Google's clients of a whole API, its Translation API, in Go
+// and in Node, over gRPC and REST, against examples/translation: a process that they kill in the
+// middle of its work and start again. Where a client needs a setting to outlast that, the test
+// says which, and why.
 //
 // Every other test runs a server on a free port of 127.0.0.1, with a SQLite store in a
 // directory of its own and a runner, and is bounded in time. The clients poll by

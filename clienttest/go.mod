@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	cloud.google.com/go/longrunning v1.5.0
+	cloud.google.com/go/translate v1.20.1
 	github.com/googleapis/gax-go/v2 v2.27.0
 	github.com/longrun-dev/longrun v0.0.0
 	google.golang.org/api v0.304.0

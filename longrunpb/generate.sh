@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 set_file=$(mktemp)
 trap 'rm -f "$set_file"' EXIT
-go run ./internal/googleprotos "$set_file"
+go run ./cmd/protoc-gen-go-longrun --google-protos "$set_file"
 rm -f longrunpb/*.pb.go
 protoc -I proto --descriptor_set_in="$set_file" \
   --go_out=. --go_opt=module=github.com/longrun-dev/longrun \

@@ -13,6 +13,7 @@ import (
 	"github.com/longrun-dev/longrun"
 	"github.com/longrun-dev/longrun/internal/groupcommit"
 	"google.golang.org/grpc/codes"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // commitOn commits a batch on a store that does nothing else meanwhile.
@@ -258,5 +259,32 @@ func TestBatchError_Unknown(t *testing.T) {
 	wantCode(t, "commit", err, codes.Unavailable)
 	if !longrun.IsUnknown(err) {
 		t.Errorf("error of COMMIT: %v, want that nobody knows", err)
+	}
+}
+
+// What an author writes meets a full disk as the store does: it is UNAVAILABLE, and may
+// be done again.
+func TestFullDisk_Author(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{})
+	write := func(script string) error {
+		return s.Tx(t.Context(), func(tx *Tx) error { return sqlitex.ExecuteScript(tx.Conn(), script, nil) })
+	}
+	const insert = "INSERT INTO image VALUES (randomblob(100000))"
+	if err := write("CREATE TABLE image (body BLOB)"); err != nil {
+		t.Fatal(err)
+	}
+	limitPages(t, s, 0)
+	wantCode(t, "Tx on a full disk", write(insert), codes.Unavailable)
+	_, err := s.Create(t.Context(), longrun.NewOperation{Operation: newOp(), Write: func(_ context.Context, tx any) error {
+		return sqlitex.ExecuteScript(tx.(*Tx).Conn(), insert, nil)
+	}})
+	wantCode(t, "Create with a Write on a full disk", err, codes.Unavailable)
+	if err := write("INSERT INTO picture VALUES (1)"); longrun.CodeOf(err) == codes.Unavailable {
+		t.Errorf("a statement that is wrong: %v, want that it comes back as it is", err)
+	}
+	limitPages(t, s, 1<<20)
+	if err := write(insert); err != nil {
+		t.Errorf("with space again: %v", err)
 	}
 }

@@ -96,7 +96,7 @@ func (c *createChange) apply(w *writer) error {
 	}
 	if c.n.Write != nil {
 		if err := w.author(func(tx *Tx) error { return c.n.Write(c.ctx, tx) }); err != nil {
-			return &theirError{err}
+			return &theirError{authorError(c.verb, err)}
 		}
 	}
 	if c.n.DryRun {

@@ -54,6 +54,17 @@ func isOutage(err error) bool {
 	return false
 }
 
+// authorError is the error of what an author does in a transaction: as it is, but
+// UNAVAILABLE where the disk gave out under it, so that a run which returns it is
+// repeated.
+func authorError(verb string, err error) error {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultFull, sqlite.ResultIOErr, sqlite.ResultNoMem:
+		return unavailable(verb, outageMsg(err), err)
+	}
+	return err
+}
+
 // outageMsg is what a caller may know of an outage.
 func outageMsg(err error) string {
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {

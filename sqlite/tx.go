@@ -63,8 +63,10 @@ func (t *Tx) Create(ctx context.Context, n longrun.NewOperation) (*longrun.Opera
 func (t *Tx) end() { t.open = false }
 
 // Tx runs f in a transaction of its own and commits it when f returns nil; any
-// error of f undoes it and comes back as it is. When f panics, the transaction
-// is undone and Tx returns an Internal error. f runs on a goroutine of its own.
+// error of f undoes it and comes back as it is, but Unavailable where SQLite says in it
+// that the disk is full or has failed: a run that returns it is repeated. When f panics,
+// the transaction is undone and Tx returns an Internal error. f runs on a goroutine of
+// its own.
 //
 // Other errors are those of a write of the store: Unavailable when nothing has
 // happened, and one for which [longrun.IsUnknown] holds when nobody knows.
@@ -84,7 +86,7 @@ type authorChange struct {
 
 func (c *authorChange) apply(w *writer) error {
 	if err := w.author(c.f); err != nil {
-		return &theirError{err}
+		return &theirError{authorError(c.verb, err)}
 	}
 	w.writes++ // who knows
 	return nil
@@ -149,7 +151,7 @@ func isOurs(name string) bool { return strings.HasPrefix(strings.ToLower(name), 
 
 // Write adds f to the commit that stores the operation of d: what f writes and
 // the operation are there both, or neither is. An error of f undoes everything
-// and is the starting call's. Use it in a Begin hook of a service whose store is
+// and is the starting call's, as with [Store.Tx]. Use it in a Begin hook of a service whose store is
 // a *[Store]; with another store the start fails.
 func Write(d *longrun.Draft, f func(ctx context.Context, tx *Tx) error) {
 	d.Write(func(ctx context.Context, tx any) error {

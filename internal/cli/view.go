@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -25,7 +26,8 @@ type view struct {
 	cancelling              bool
 }
 
-// look reads an operation. One with metadata of its own shows less.
+// look reads an operation. One with metadata of its own shows less: when it was created
+// is in its id.
 func look(op *longrunningpb.Operation) view {
 	v := view{name: op.GetName(), state: "-"}
 	md := &longrunpb.OperationMetadata{}
@@ -38,6 +40,9 @@ func look(op *longrunningpb.Operation) view {
 		v.labels = labelList(md.GetLabels())
 		v.attempt, v.cancelling = md.GetAttempt(), md.GetRequestedCancellation()
 	}
+	if v.created.IsZero() {
+		v.created = createdBy(op.GetName())
+	}
 	if op.GetDone() {
 		v.state = outcome(op)
 		if op.GetError() != nil {
@@ -46,6 +51,17 @@ func look(op *longrunningpb.Operation) view {
 	}
 	v.method, v.message, v.labels = printable(v.method), printable(v.message), printable(v.labels)
 	return v
+}
+
+// createdBy is when an operation of this name was created, to the millisecond, zero if
+// the name does not say. Our servers end names in a UUIDv7, which has the time in it.
+func createdBy(name string) time.Time {
+	id, err := uuid.Parse(name[strings.LastIndexByte(name, '/')+1:])
+	if err != nil || id.Version() != 7 {
+		return time.Time{}
+	}
+	sec, nsec := id.Time().UnixTime()
+	return time.Unix(sec, nsec)
 }
 
 // labelList is labels in one line.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloud.google.com/go/longrunning/autogen/longrunningpb"
+	"github.com/google/uuid"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -175,5 +176,21 @@ func TestTail(t *testing.T) {
 	}
 	if _, err := (&output{w: brokenWriter{}, tail: &tail{}}).Write([]byte("x")); !errors.Is(err, errBroken) {
 		t.Errorf("Write = %v, want %v: the command gets SIGPIPE", err, errBroken)
+	}
+}
+
+// Operations with metadata of their own have an age too.
+func TestLook_CreatedByName(t *testing.T) {
+	t.Parallel()
+	before := time.Now().Add(-time.Second)
+	id := uuid.Must(uuid.NewV7())
+	v := look(&longrunningpb.Operation{Name: "shelves/s/operations/" + id.String()})
+	if v.created.Before(before) || v.created.After(time.Now().Add(time.Second)) {
+		t.Errorf("created = %v, want now", v.created)
+	}
+	for _, name := range []string{"", "operations/7", "operations/" + uuid.NewString()} {
+		if v := look(&longrunningpb.Operation{Name: name}); !v.created.IsZero() {
+			t.Errorf("created = %v of %q, want that nobody knows", v.created, name)
+		}
 	}
 }

@@ -10,7 +10,8 @@
 //
 // Descriptor sets (Options.DescriptorSets, LoadTypes) add types of payloads to those
 // that are linked in. The server moves payloads as bytes and does not need them; its
-// reflection tells them to whoever wants to print payloads.
+// reflection tells them to whoever wants to print payloads. What operation_info says of
+// a method in them is what its workers have to return (Types.Promised).
 //
 // It is the only place where the parts meet, so it is also where the command line
 // finds what else is done with a store: [Check], [BackupStore] and [BackupServer].

@@ -41,7 +41,8 @@ type Options struct {
 	// free one. Empty means DefaultGRPC and DefaultHTTP; HTTP may be NoHTTP.
 	GRPC, HTTP string
 	// DescriptorSets are files with the types of payloads, which reflection then
-	// shows (LoadTypes). None by default.
+	// shows (LoadTypes), and whose operation_info workers are held to
+	// (Types.Promised). None by default.
 	DescriptorSets []string
 	// Simulator serves longrun.v1.Simulator. Off by default.
 	Simulator Switch
@@ -122,7 +123,7 @@ func (s *Server) open(ctx context.Context, o Options) (err error) {
 
 // assemble puts the parts on the store.
 func (s *Server) assemble(o Options, config *httpapi.ServiceConfig) (err error) {
-	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Types: s.types, Log: o.Log}); err != nil {
+	if s.svc, err = longrun.New(s.store, longrun.Options{Retention: o.Retention, Types: s.types, Promised: s.types.Promised, Log: o.Log}); err != nil {
 		return err
 	}
 	api := s.apiOptions(config, o)

@@ -10,6 +10,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"github.com/longrun-dev/longrun"
 )
 
 // Types are the message types that a server knows: those that are linked in, and
@@ -20,12 +22,14 @@ type Types struct {
 	files      *protoregistry.Files // of the sets
 	types      *dynamicpb.Types
 	extensions []protoreflect.ExtensionType // of the sets
+	promises   map[string]longrun.Promise   // of the sets' methods, by full name
 }
 
 func newTypes(files *protoregistry.Files) *Types {
-	t := &Types{files: files, types: dynamicpb.NewTypes(files)}
+	t := &Types{files: files, types: dynamicpb.NewTypes(files), promises: map[string]longrun.Promise{}}
 	files.RangeFiles(func(f protoreflect.FileDescriptor) bool {
 		t.gather(f.Extensions(), f.Messages())
+		t.promise(f)
 		return true
 	})
 	return t
