@@ -195,7 +195,7 @@ func TestSaveBackup_FullDisk(t *testing.T) {
 		t.Skipf("a small file system needs the right to mount: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
