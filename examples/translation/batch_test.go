@@ -68,7 +68,8 @@ func TestBatch_ManyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wait(t, op.GetName())
-	for name, text := range map[string]string{"texts/a/ü.txt": "God ü", "texts/b.txt": "god", "texts/broken.txt": "God\xff", "texts/empty.txt": "", "texts/c.html": "God"} {
+	for name, text := range map[string]string{"texts/a/ü.txt": "God ü", "texts/b.txt": "god", "texts/broken.txt": "God\xff", "texts/empty.txt": "", "texts/c.html": "God",
+		"texts/no\xffname.txt": "God"} {
 		s.write(t, name, text)
 	}
 	b := batch("gs://out/", "gs://texts/*", "gs://texts/b.txt")

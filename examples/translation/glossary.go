@@ -124,7 +124,7 @@ func words(text string) []span {
 				begin = i
 			}
 			end = i + len(string(r))
-		case begin >= 0 && (r == '\'' || r == '’') && end == i:
+		case begin >= 0 && (r == '\'' || r == '\u2019') && end == i:
 		default:
 			if begin >= 0 {
 				all = append(all, span{begin, end})

@@ -93,7 +93,7 @@ func (b *batches) inputs(req *translatepb.BatchTranslateTextRequest) ([]string, 
 		}
 		matched := []string{name}
 		if some {
-			if matched, err = b.files.match(name, isText, maxInputs+1); err != nil {
+			if matched, err = b.files.match(name, isInput, maxInputs+1); err != nil {
 				return nil, err
 			}
 		}
@@ -110,6 +110,13 @@ func (b *batches) inputs(req *translatepb.BatchTranslateTextRequest) ([]string, 
 		return nil, badField("input_configs", "they match no files")
 	}
 	return names, nil
+}
+
+// isInput reports whether a file is one to translate. Not every file has a name that an object
+// can have.
+func isInput(name string) bool {
+	_, err := parseURI(uriOf(name))
+	return err == nil && isText(name)
 }
 
 // survey reads a file to count its characters.

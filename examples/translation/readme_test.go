@@ -38,7 +38,7 @@ func TestREADME(t *testing.T) {
 		if m[1] == "sh" {
 			fmt.Fprintf(script, "exec >out.%d\n%s\n", len(want), m[2])
 			want = append(want, "")
-		} else if len(want) > 0 {
+		} else if m[1] == "text" {
 			want[len(want)-1] = m[2]
 		}
 	}

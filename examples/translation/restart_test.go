@@ -91,7 +91,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 	s.createGlossary(t, "God,Gott\nand,und\nthe,die\n")
 	s.stop()
 
-	p := newProcess(t, s, time.Second)
+	p := newProcess(t, s, 2*time.Second)
 	p.calls(t, s)
 	name := s.begin(t, batch("gs://out/a/", "gs://texts/kjv.txt"))
 	var seen int64
@@ -101,7 +101,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 			t.Fatalf("%d characters are translated, and the test wants to see the middle", seen)
 		}
 		p.kill()
-		p = newProcess(t, s, time.Second)
+		p = newProcess(t, s, 2*time.Second)
 		p.calls(t, s)
 		again := s.until(t, name, func(*translatepb.BatchTranslateMetadata) bool { return true })
 		if again.GetTranslatedCharacters() < seen {
@@ -126,7 +126,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 // (A letter that was spoiled in between stays so.)
 func TestRestart_GoesOnFromItsSteps(t *testing.T) {
 	t.Parallel()
-	s := newSystem(t, time.Second)
+	s := newSystem(t, 2*time.Second)
 	text := octateuch(t)
 	s.write(t, "texts/kjv.txt", text)
 	s.createGlossary(t, "God,Gott\n")
