@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
 	zombiezen "zombiezen.com/go/sqlite"
 
@@ -140,12 +142,31 @@ func (l *library) missing(ctx context.Context, names []string) (*pb.BatchBooksOp
 	return looked, err
 }
 
-// inBatch says which request of a batch an error is about.
+// inBatch says which request of a batch an error is about, and makes the fields that it names
+// those of the batch.
 func inBatch(i int, err error) error {
 	if !isFault(err) {
 		return err
 	}
-	st := status.Convert(err).Proto()
-	st.Message = fmt.Sprintf("requests[%d]: %s", i, st.GetMessage())
-	return status.ErrorProto(st)
+	st, at := status.Convert(err), fmt.Sprintf("requests[%d]", i)
+	var details []protoadapt.MessageV1
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			if field, ok := d.GetMetadata()["field"]; ok {
+				d.Metadata["field"] = at + "." + field
+			}
+			details = append(details, d)
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				v.Field = at + "." + v.GetField()
+			}
+			details = append(details, d)
+		}
+	}
+	with, err := status.New(st.Code(), at+": "+st.Message()).WithDetails(details...)
+	if err != nil {
+		return err
+	}
+	return with.Err()
 }
