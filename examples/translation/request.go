@@ -24,7 +24,7 @@ const (
 )
 
 var (
-	locationPattern = regexp.MustCompile(`^projects/[^/]+/locations/[^/]+$`)
+	locationPattern = regexp.MustCompile(`^projects/[^/]{1,63}/locations/[^/]{1,63}$`)
 	languagePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$`)
 )
 

@@ -31,6 +31,9 @@ func TestBegin_Refuses(t *testing.T) {
 		spoil       func(req *translatepb.BatchTranslateTextRequest)
 	}{
 		{"no location", "parent", func(req *translatepb.BatchTranslateTextRequest) { req.Parent = "projects/p" }},
+		{"long project", "parent", func(req *translatepb.BatchTranslateTextRequest) {
+			req.Parent = "projects/" + strings.Repeat("p", 64) + "/locations/l"
+		}},
 		{"global", "parent", func(req *translatepb.BatchTranslateTextRequest) { req.Parent = "projects/p/locations/global" }},
 		{"model", "models", func(req *translatepb.BatchTranslateTextRequest) { req.Models = map[string]string{"de": "m"} }},
 		{"source language", "source_language_code", func(req *translatepb.BatchTranslateTextRequest) { req.SourceLanguageCode = "../en" }},
