@@ -580,7 +580,7 @@ func (x *DeleteShelfRequest) GetValidateOnly() bool {
 // the parent.
 type CreateBookRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The shelf. In a batch it may be empty.
+	// The shelf. In a batch, which names it too, it may be empty.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// The book.
 	Book *Book `protobuf:"bytes,2,opt,name=book,proto3" json:"book,omitempty"`
@@ -1589,7 +1589,7 @@ const file_longrun_examples_library_v1_library_proto_rawDesc = "" +
 	"request_id\x18\x04 \x01(\tB\v\xe0A\x01\xe2\x8c\xcf\xd7\b\x02\b\x01R\trequestId\x12(\n" +
 	"\rvalidate_only\x18\x05 \x01(\bB\x03\xe0A\x01R\fvalidateOnly\"\xa7\x01\n" +
 	"\x11CreateBookRequest\x128\n" +
-	"\x06parent\x18\x01 \x01(\tB \xe0A\x01\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12:\n" +
+	"\x06parent\x18\x01 \x01(\tB \xe0A\x02\xfaA\x1a\x12\x18library.longrun.dev/BookR\x06parent\x12:\n" +
 	"\x04book\x18\x02 \x01(\v2!.longrun.examples.library.v1.BookB\x03\xe0A\x02R\x04book\x12\x1c\n" +
 	"\abook_id\x18\x03 \x01(\tB\x03\xe0A\x02R\x06bookId\"F\n" +
 	"\x0eGetBookRequest\x124\n" +
