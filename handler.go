@@ -93,7 +93,7 @@ func Handle[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Met
 			}
 			return present(resp), nil
 		}
-		if failedRequests(newMessage[Meta]()) != nil {
+		if failedRequests(newMessage[Meta]().ProtoReflect()) != nil {
 			e.handle = batch(e.handle)
 		}
 		return m.describe(e)
