@@ -148,8 +148,19 @@ func TestFailRequest_Names(t *testing.T) {
 	}
 }
 
-// An error of the run is the operation's, whatever else has failed; and a batch of
-// nothing has not failed.
+// BAT-04: a batch of nothing has not failed.
+func TestFailRequest_NothingToFail(t *testing.T) {
+	t.Parallel()
+	sys := intercepted(t, func(ctx context.Context, _ proto.Message, run longrun.AnyRun, next longrun.Handler) (proto.Message, error) {
+		return next(ctx, books(0), run) // none is left
+	})
+	createAllBut(sys)
+	if op, _ := doOnce(t, sys, createBooks, books(1)); op.State != longrun.Succeeded {
+		t.Errorf("operation = %v %v, want a success", op.State, op.Error)
+	}
+}
+
+// An error of the run is the operation's, whatever else has failed.
 func TestFailRequest_OtherEnds(t *testing.T) {
 	t.Parallel()
 	sys := newSystem(t, longrun.Options{})

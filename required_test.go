@@ -88,6 +88,20 @@ func TestStart_RequiredHoisted(t *testing.T) {
 	}
 }
 
+// AIP-134: the name of the resource is needed, whether or not a mask names it.
+func TestStart_RequiredName(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	for _, mask := range []*fieldmaskpb.FieldMask{nil, {}, {Paths: []string{"theme"}}, {Paths: []string{"name"}}, {Paths: []string{"*"}}} {
+		for name, want := range map[string]string{"": "shelf.name", "shelves/s": "ok"} {
+			req := &testpb.UpdateShelfRequest{Shelf: &testpb.Shelf{Name: name, Theme: "t"}, UpdateMask: mask}
+			if got := missingOf(t, startOf(t, sys, req)); got != want {
+				t.Errorf("name %q, mask %v: missing %q, want %q", name, mask.GetPaths(), got, want)
+			}
+		}
+	}
+}
+
 // AIP-203: of a oneof, of which only one can be set, one is required.
 func TestStart_RequiredOneof(t *testing.T) {
 	t.Parallel()

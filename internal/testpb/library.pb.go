@@ -601,6 +601,111 @@ func (x *BatchUpdateAuthorsRequest) GetRequests() []*UpdateAuthorRequest {
 	return nil
 }
 
+// The name of a shelf says which it is, whatever a mask says.
+type Shelf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Theme         string                 `protobuf:"bytes,2,opt,name=theme,proto3" json:"theme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shelf) Reset() {
+	*x = Shelf{}
+	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shelf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shelf) ProtoMessage() {}
+
+func (x *Shelf) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shelf.ProtoReflect.Descriptor instead.
+func (*Shelf) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Shelf) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Shelf) GetTheme() string {
+	if x != nil {
+		return x.Theme
+	}
+	return ""
+}
+
+type UpdateShelfRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shelf         *Shelf                 `protobuf:"bytes,1,opt,name=shelf,proto3" json:"shelf,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateShelfRequest) Reset() {
+	*x = UpdateShelfRequest{}
+	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateShelfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateShelfRequest) ProtoMessage() {}
+
+func (x *UpdateShelfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateShelfRequest.ProtoReflect.Descriptor instead.
+func (*UpdateShelfRequest) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UpdateShelfRequest) GetShelf() *Shelf {
+	if x != nil {
+		return x.Shelf
+	}
+	return nil
+}
+
+func (x *UpdateShelfRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
 // One of several is required.
 type Choice struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -621,7 +726,7 @@ type Choice struct {
 
 func (x *Choice) Reset() {
 	*x = Choice{}
-	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	mi := &file_internal_testpb_library_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +738,7 @@ func (x *Choice) String() string {
 func (*Choice) ProtoMessage() {}
 
 func (x *Choice) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	mi := &file_internal_testpb_library_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +751,7 @@ func (x *Choice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Choice.ProtoReflect.Descriptor instead.
 func (*Choice) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{10}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Choice) GetSource() isChoice_Source {
@@ -767,7 +872,7 @@ type EveryKind struct {
 
 func (x *EveryKind) Reset() {
 	*x = EveryKind{}
-	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	mi := &file_internal_testpb_library_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +884,7 @@ func (x *EveryKind) String() string {
 func (*EveryKind) ProtoMessage() {}
 
 func (x *EveryKind) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	mi := &file_internal_testpb_library_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +897,7 @@ func (x *EveryKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EveryKind.ProtoReflect.Descriptor instead.
 func (*EveryKind) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{11}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EveryKind) GetFlag() bool {
@@ -888,7 +993,7 @@ type Circle struct {
 
 func (x *Circle) Reset() {
 	*x = Circle{}
-	mi := &file_internal_testpb_library_proto_msgTypes[12]
+	mi := &file_internal_testpb_library_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1005,7 @@ func (x *Circle) String() string {
 func (*Circle) ProtoMessage() {}
 
 func (x *Circle) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[12]
+	mi := &file_internal_testpb_library_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1018,7 @@ func (x *Circle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Circle.ProtoReflect.Descriptor instead.
 func (*Circle) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{12}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Circle) GetInner() *Circle {
@@ -941,7 +1046,7 @@ type BatchMetadata struct {
 
 func (x *BatchMetadata) Reset() {
 	*x = BatchMetadata{}
-	mi := &file_internal_testpb_library_proto_msgTypes[13]
+	mi := &file_internal_testpb_library_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1058,7 @@ func (x *BatchMetadata) String() string {
 func (*BatchMetadata) ProtoMessage() {}
 
 func (x *BatchMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[13]
+	mi := &file_internal_testpb_library_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1071,7 @@ func (x *BatchMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchMetadata.ProtoReflect.Descriptor instead.
 func (*BatchMetadata) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{13}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BatchMetadata) GetFailedRequests() map[int32]*status.Status {
@@ -1039,7 +1144,14 @@ const file_internal_testpb_library_proto_rawDesc = "" +
 	"\x19BatchUpdateAuthorsRequest\x12;\n" +
 	"\vupdate_mask\x18\x01 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\x12E\n" +
-	"\brequests\x18\x02 \x03(\v2$.longrun.test.v1.UpdateAuthorRequestB\x03\xe0A\x02R\brequests\"\xb8\x01\n" +
+	"\brequests\x18\x02 \x03(\v2$.longrun.test.v1.UpdateAuthorRequestB\x03\xe0A\x02R\brequests\"6\n" +
+	"\x05Shelf\x12\x17\n" +
+	"\x04name\x18\x01 \x01(\tB\x03\xe0A\x02R\x04name\x12\x14\n" +
+	"\x05theme\x18\x02 \x01(\tR\x05theme\"\x84\x01\n" +
+	"\x12UpdateShelfRequest\x121\n" +
+	"\x05shelf\x18\x01 \x01(\v2\x16.longrun.test.v1.ShelfB\x03\xe0A\x02R\x05shelf\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"\xb8\x01\n" +
 	"\x06Choice\x12\x17\n" +
 	"\x03uri\x18\x01 \x01(\tB\x03\xe0A\x02H\x00R\x03uri\x12\x19\n" +
 	"\x04text\x18\x02 \x01(\tB\x03\xe0A\x02H\x00R\x04text\x12\x16\n" +
@@ -1097,7 +1209,7 @@ func file_internal_testpb_library_proto_rawDescGZIP() []byte {
 	return file_internal_testpb_library_proto_rawDescData
 }
 
-var file_internal_testpb_library_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_internal_testpb_library_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_internal_testpb_library_proto_goTypes = []any{
 	(*Book)(nil),                      // 0: longrun.test.v1.Book
 	(*Author)(nil),                    // 1: longrun.test.v1.Author
@@ -1109,57 +1221,61 @@ var file_internal_testpb_library_proto_goTypes = []any{
 	(*BatchUpdateBooksRequest)(nil),   // 7: longrun.test.v1.BatchUpdateBooksRequest
 	(*UpdateAuthorRequest)(nil),       // 8: longrun.test.v1.UpdateAuthorRequest
 	(*BatchUpdateAuthorsRequest)(nil), // 9: longrun.test.v1.BatchUpdateAuthorsRequest
-	(*Choice)(nil),                    // 10: longrun.test.v1.Choice
-	(*EveryKind)(nil),                 // 11: longrun.test.v1.EveryKind
-	(*Circle)(nil),                    // 12: longrun.test.v1.Circle
-	(*BatchMetadata)(nil),             // 13: longrun.test.v1.BatchMetadata
-	nil,                               // 14: longrun.test.v1.Book.EditorsEntry
-	nil,                               // 15: longrun.test.v1.EveryKind.LabelsEntry
-	nil,                               // 16: longrun.test.v1.BatchMetadata.FailedRequestsEntry
-	(*fieldmaskpb.FieldMask)(nil),     // 17: google.protobuf.FieldMask
-	(*status.Status)(nil),             // 18: google.rpc.Status
-	(*anypb.Any)(nil),                 // 19: google.protobuf.Any
-	(*longrunningpb.Operation)(nil),   // 20: google.longrunning.Operation
+	(*Shelf)(nil),                     // 10: longrun.test.v1.Shelf
+	(*UpdateShelfRequest)(nil),        // 11: longrun.test.v1.UpdateShelfRequest
+	(*Choice)(nil),                    // 12: longrun.test.v1.Choice
+	(*EveryKind)(nil),                 // 13: longrun.test.v1.EveryKind
+	(*Circle)(nil),                    // 14: longrun.test.v1.Circle
+	(*BatchMetadata)(nil),             // 15: longrun.test.v1.BatchMetadata
+	nil,                               // 16: longrun.test.v1.Book.EditorsEntry
+	nil,                               // 17: longrun.test.v1.EveryKind.LabelsEntry
+	nil,                               // 18: longrun.test.v1.BatchMetadata.FailedRequestsEntry
+	(*fieldmaskpb.FieldMask)(nil),     // 19: google.protobuf.FieldMask
+	(*status.Status)(nil),             // 20: google.rpc.Status
+	(*anypb.Any)(nil),                 // 21: google.protobuf.Any
+	(*longrunningpb.Operation)(nil),   // 22: google.longrunning.Operation
 }
 var file_internal_testpb_library_proto_depIdxs = []int32{
 	1,  // 0: longrun.test.v1.Book.author:type_name -> longrun.test.v1.Author
 	1,  // 1: longrun.test.v1.Book.translators:type_name -> longrun.test.v1.Author
-	14, // 2: longrun.test.v1.Book.editors:type_name -> longrun.test.v1.Book.EditorsEntry
+	16, // 2: longrun.test.v1.Book.editors:type_name -> longrun.test.v1.Book.EditorsEntry
 	0,  // 3: longrun.test.v1.Book.sequel:type_name -> longrun.test.v1.Book
 	1,  // 4: longrun.test.v1.Book.curator:type_name -> longrun.test.v1.Author
 	0,  // 5: longrun.test.v1.CreateBookRequest.book:type_name -> longrun.test.v1.Book
 	2,  // 6: longrun.test.v1.BatchCreateBooksRequest.requests:type_name -> longrun.test.v1.CreateBookRequest
 	0,  // 7: longrun.test.v1.BatchCreateBooksResponse.books:type_name -> longrun.test.v1.Book
 	0,  // 8: longrun.test.v1.UpdateBookRequest.book:type_name -> longrun.test.v1.Book
-	17, // 9: longrun.test.v1.UpdateBookRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 9: longrun.test.v1.UpdateBookRequest.update_mask:type_name -> google.protobuf.FieldMask
 	6,  // 10: longrun.test.v1.BatchUpdateBooksRequest.requests:type_name -> longrun.test.v1.UpdateBookRequest
 	1,  // 11: longrun.test.v1.UpdateAuthorRequest.author:type_name -> longrun.test.v1.Author
-	17, // 12: longrun.test.v1.UpdateAuthorRequest.update_mask:type_name -> google.protobuf.FieldMask
-	17, // 13: longrun.test.v1.BatchUpdateAuthorsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 12: longrun.test.v1.UpdateAuthorRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 13: longrun.test.v1.BatchUpdateAuthorsRequest.update_mask:type_name -> google.protobuf.FieldMask
 	8,  // 14: longrun.test.v1.BatchUpdateAuthorsRequest.requests:type_name -> longrun.test.v1.UpdateAuthorRequest
-	1,  // 15: longrun.test.v1.Choice.author:type_name -> longrun.test.v1.Author
-	15, // 16: longrun.test.v1.EveryKind.labels:type_name -> longrun.test.v1.EveryKind.LabelsEntry
-	17, // 17: longrun.test.v1.EveryKind.mask:type_name -> google.protobuf.FieldMask
-	12, // 18: longrun.test.v1.Circle.inner:type_name -> longrun.test.v1.Circle
-	12, // 19: longrun.test.v1.Circle.more:type_name -> longrun.test.v1.Circle
-	16, // 20: longrun.test.v1.BatchMetadata.failed_requests:type_name -> longrun.test.v1.BatchMetadata.FailedRequestsEntry
-	1,  // 21: longrun.test.v1.Book.EditorsEntry.value:type_name -> longrun.test.v1.Author
-	18, // 22: longrun.test.v1.BatchMetadata.FailedRequestsEntry.value:type_name -> google.rpc.Status
-	2,  // 23: longrun.test.v1.Library.CreateBook:input_type -> longrun.test.v1.CreateBookRequest
-	3,  // 24: longrun.test.v1.Library.BatchCreateBooks:input_type -> longrun.test.v1.BatchCreateBooksRequest
-	19, // 25: longrun.test.v1.Library.DoAnything:input_type -> google.protobuf.Any
-	0,  // 26: longrun.test.v1.Library.DoSomething:input_type -> longrun.test.v1.Book
-	0,  // 27: longrun.test.v1.Library.GetBook:input_type -> longrun.test.v1.Book
-	20, // 28: longrun.test.v1.Library.CreateBook:output_type -> google.longrunning.Operation
-	20, // 29: longrun.test.v1.Library.BatchCreateBooks:output_type -> google.longrunning.Operation
-	20, // 30: longrun.test.v1.Library.DoAnything:output_type -> google.longrunning.Operation
-	20, // 31: longrun.test.v1.Library.DoSomething:output_type -> google.longrunning.Operation
-	0,  // 32: longrun.test.v1.Library.GetBook:output_type -> longrun.test.v1.Book
-	28, // [28:33] is the sub-list for method output_type
-	23, // [23:28] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	10, // 15: longrun.test.v1.UpdateShelfRequest.shelf:type_name -> longrun.test.v1.Shelf
+	19, // 16: longrun.test.v1.UpdateShelfRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 17: longrun.test.v1.Choice.author:type_name -> longrun.test.v1.Author
+	17, // 18: longrun.test.v1.EveryKind.labels:type_name -> longrun.test.v1.EveryKind.LabelsEntry
+	19, // 19: longrun.test.v1.EveryKind.mask:type_name -> google.protobuf.FieldMask
+	14, // 20: longrun.test.v1.Circle.inner:type_name -> longrun.test.v1.Circle
+	14, // 21: longrun.test.v1.Circle.more:type_name -> longrun.test.v1.Circle
+	18, // 22: longrun.test.v1.BatchMetadata.failed_requests:type_name -> longrun.test.v1.BatchMetadata.FailedRequestsEntry
+	1,  // 23: longrun.test.v1.Book.EditorsEntry.value:type_name -> longrun.test.v1.Author
+	20, // 24: longrun.test.v1.BatchMetadata.FailedRequestsEntry.value:type_name -> google.rpc.Status
+	2,  // 25: longrun.test.v1.Library.CreateBook:input_type -> longrun.test.v1.CreateBookRequest
+	3,  // 26: longrun.test.v1.Library.BatchCreateBooks:input_type -> longrun.test.v1.BatchCreateBooksRequest
+	21, // 27: longrun.test.v1.Library.DoAnything:input_type -> google.protobuf.Any
+	0,  // 28: longrun.test.v1.Library.DoSomething:input_type -> longrun.test.v1.Book
+	0,  // 29: longrun.test.v1.Library.GetBook:input_type -> longrun.test.v1.Book
+	22, // 30: longrun.test.v1.Library.CreateBook:output_type -> google.longrunning.Operation
+	22, // 31: longrun.test.v1.Library.BatchCreateBooks:output_type -> google.longrunning.Operation
+	22, // 32: longrun.test.v1.Library.DoAnything:output_type -> google.longrunning.Operation
+	22, // 33: longrun.test.v1.Library.DoSomething:output_type -> google.longrunning.Operation
+	0,  // 34: longrun.test.v1.Library.GetBook:output_type -> longrun.test.v1.Book
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_internal_testpb_library_proto_init() }
@@ -1167,14 +1283,14 @@ func file_internal_testpb_library_proto_init() {
 	if File_internal_testpb_library_proto != nil {
 		return
 	}
-	file_internal_testpb_library_proto_msgTypes[10].OneofWrappers = []any{
+	file_internal_testpb_library_proto_msgTypes[12].OneofWrappers = []any{
 		(*Choice_Uri)(nil),
 		(*Choice_Text)(nil),
 		(*Choice_Shelf)(nil),
 		(*Choice_Author)(nil),
 		(*Choice_Queue)(nil),
 	}
-	file_internal_testpb_library_proto_msgTypes[11].OneofWrappers = []any{
+	file_internal_testpb_library_proto_msgTypes[13].OneofWrappers = []any{
 		(*EveryKind_Uri)(nil),
 	}
 	type x struct{}
@@ -1183,7 +1299,7 @@ func file_internal_testpb_library_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_testpb_library_proto_rawDesc), len(file_internal_testpb_library_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
