@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -17,7 +18,7 @@ import (
 // again and succeeds. An entry that will be tried again has not failed yet. What an
 // earlier run has noted stays: a run that does an entry once more, and not by a step,
 // takes it back when that succeeds. The map counts with the rest of the metadata to
-// 256 KiB; past that, none of it is kept, which is logged.
+// 256 KiB: of those that come when 192 KiB are taken, the code alone is noted.
 //
 // When the run returns a response and every entry of the request's "repeated
 // requests", or of its "repeated string names", has failed, the operation ends
@@ -38,13 +39,21 @@ func (r *Run[Meta]) FailRequest(i int, st *status.Status) bool {
 			failed.Clear(key)
 			return m
 		}
+		noted := st.Proto()
+		if proto.Size(m)+proto.Size(noted) > maxNoted {
+			noted = &statuspb.Status{Code: noted.Code}
+		}
 		v := failed.NewValue()
-		proto.Merge(v.Message().Interface(), st.Proto())
+		proto.Merge(v.Message().Interface(), noted)
 		failed.Set(key, v)
 		return m
 	})
 	return true
 }
+
+// maxNoted is how large metadata becomes by the errors of entries. What is left is for
+// the codes of some thousand more, and for what the starter and the run say.
+const maxNoted = MaxMetadataBytes / 4 * 3
 
 // failedRequests returns m's field "map<int32, google.rpc.Status> failed_requests",
 // and nil where it has none.

@@ -271,6 +271,29 @@ func TestFailRequest_LaterRun(t *testing.T) {
 	}
 }
 
+// BAT-02, BAT-03: of a large batch all entries are named, if not all with their reasons.
+func TestFailRequest_Large(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	long := status.New(codes.AlreadyExists, strings.Repeat("x", 1000))
+	longrun.Handle(sys.svc, createBooks, func(_ context.Context, req *testpb.BatchCreateBooksRequest, run *batchRun) (*testpb.BatchCreateBooksResponse, error) {
+		for i := range req.Requests {
+			if !run.FailRequest(i, long) {
+				t.Errorf("FailRequest(%d) = false", i)
+			}
+		}
+		return nil, nil
+	})
+	op, _ := doOnce(t, sys, createBooks, books(1000))
+	md := failedOf(t, sys, op)
+	if op.Error.GetCode() != int32(codes.Aborted) || len(md.FailedRequests) != 1000 {
+		t.Fatalf("operation = %v %v with %d entries, want ABORTED with all", op.State, op.Error, len(md.FailedRequests))
+	}
+	if first, last := md.FailedRequests[0], md.FailedRequests[999]; !proto.Equal(first, long.Proto()) || last.Code != int32(codes.AlreadyExists) || last.Message != "" {
+		t.Errorf("the first is %v, the last %v; want the first whole", first, last)
+	}
+}
+
 // Parallel shards note what failed.
 func TestFailRequest_Concurrent(t *testing.T) {
 	t.Parallel()
