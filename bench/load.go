@@ -15,8 +15,8 @@ type measurement struct {
 	took    []time.Duration // of each operation, ascending
 }
 
-// load has do called by so many callers, each again as soon as it returns, for d.
-// Calls that have begun by then end, and count. The first error ends it.
+// load has do called by so many callers, each again as soon as it returns, for d, and
+// once at least. Calls that have begun by then end, and count. The first error ends it.
 func load(ctx context.Context, do func(context.Context) error, callers int, d time.Duration) (measurement, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -28,7 +28,8 @@ func load(ctx context.Context, do func(context.Context) error, callers int, d ti
 	end := begin.Add(d)
 	for i := range callers {
 		wg.Go(func() {
-			for now := time.Now(); now.Before(end) && ctx.Err() == nil; {
+			now := time.Now()
+			for first := true; (first || now.Before(end)) && ctx.Err() == nil; first = false {
 				if err := do(ctx); err != nil {
 					cancel(err)
 					return

@@ -159,7 +159,7 @@ func refuseOne(t *testing.T, address string) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+	if err := l.(*net.TCPListener).SetDeadline(time.Now().Add(4 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := l.Accept()

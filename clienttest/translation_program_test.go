@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// slow is a pace at which the shipped text takes more than a minute: tests see the middle of a
+// slow is a pace at which the shipped text takes more than two minutes: tests see the middle of a
 // batch, and end it otherwise.
-const slow = "1s"
+const slow = "2s"
 
 // builtTranslation is the file of examples/translation, built from this tree.
 var builtTranslation = sync.OnceValues(func() (string, error) {
@@ -82,8 +82,11 @@ func (s *translation) write(t *testing.T, name string, body []byte) {
 	}
 }
 
+// given has the addresses that ownAddress has returned.
+var given sync.Map
+
 // ownAddress returns an address that stays free while nobody listens there: its port is not of
-// those that the system hands out.
+// those that the system hands out, and of no other test.
 func ownAddress(t *testing.T) string {
 	t.Helper()
 	for range 1000 {
@@ -92,7 +95,10 @@ func ownAddress(t *testing.T) string {
 			continue
 		}
 		defer l.Close()
-		return l.Addr().String()
+		address := l.Addr().String()
+		if _, taken := given.LoadOrStore(address, true); !taken {
+			return address
+		}
 	}
 	t.Fatal("no port is free")
 	return ""
@@ -153,7 +159,7 @@ func (s *translation) firstLine(t *testing.T) string {
 
 // patient is a context that ends long after a test should have.
 func patient(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -190,15 +189,7 @@ func isLoss(err error) bool { return longrun.CodeOf(err) == codes.DataLoss }
 // A disk that becomes full leaves nothing behind.
 func TestSaveBackup_FullDisk(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("a small file system needs the right to mount: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := smallFileSystem(t, 1)
 	s := openTest(t, filepath.Join(t.TempDir(), "x.db"), Options{})
 	fillStore(t, s, 100)
 	err := s.Backup(t.Context(), filepath.Join(dir, "copy.db"), BackupOptions{})

@@ -70,7 +70,7 @@ func rawLog(b *testing.B, n, callers int) (float64, time.Duration) {
 		if _, err := f.Write(buf); err != nil {
 			b.Error(err)
 		}
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+		if err := datasync(f); err != nil {
 			b.Error(err)
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/longrun-dev/longrun"
@@ -339,17 +341,45 @@ func updateOutside(ctx context.Context, s longrun.Store, c longrun.Change) (*lon
 	return rewrite(ctx, s, c.ID, func(op *longrun.Operation) { *op = *next })
 }
 
+// looked counts, by operation, the ends that have looked at it before it was cancelled.
+var looked sync.Map
+
+// updateAnswersFromBefore lets an end look first, cancels come then, and that end after
+// them: what it is told is not what is on record.
 func updateAnswersFromBefore(ctx context.Context, s longrun.Store, c longrun.Change) (*longrun.Operation, error) {
 	ops, err := s.Get(ctx, c.ID)
-	if err != nil {
-		return nil, err
-	}
-	meet()
-	op, err := s.Update(ctx, c)
 	if err != nil || ops[0] == nil {
+		return s.Update(ctx, c)
+	}
+	before := ops[0]
+	counter, _ := looked.LoadOrStore(c.ID, new(atomic.Int64))
+	early := counter.(*atomic.Int64)
+	changed := func() bool {
+		now, err := s.Get(ctx, c.ID)
+		return err != nil || now[0].Revision != before.Revision
+	}
+	switch told, err := c.Apply(before, before.UpdateTime); {
+	case err != nil || before.State.Done():
+	case !told.State.Done():
+		await(func() bool { return early.Load() > 0 })
+	case !before.CancelRequested:
+		early.Add(1)
+		await(changed)
+	case early.Load() > 0:
+		await(changed)
+	}
+	op, err := s.Update(ctx, c)
+	if err != nil {
 		return op, err
 	}
-	return c.Apply(ops[0], op.UpdateTime)
+	return c.Apply(before, op.UpdateTime)
+}
+
+// await waits for what another call does, for some seconds at most.
+func await(f func() bool) {
+	for end := time.Now().Add(10 * time.Second); !f() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func updateKeepsKey(ctx context.Context, s longrun.Store, c longrun.Change) (*longrun.Operation, error) {

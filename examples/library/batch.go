@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/emptypb"
 	zombiezen "zombiezen.com/go/sqlite"
 
@@ -19,8 +21,11 @@ import (
 const maxBatch = 200
 
 // beginBatch checks what the batches have in common.
-func beginBatch(parent, verb, field string, n int, d *longrun.Draft) error {
+func (l *library) beginBatch(ctx context.Context, parent, verb, field string, n int, d *longrun.Draft) error {
 	if err := checkShelf("parent", parent); err != nil {
+		return err
+	}
+	if _, err := l.shelf(ctx, parent); err != nil { // settled
 		return err
 	}
 	if n > maxBatch {
@@ -33,8 +38,8 @@ func beginBatch(parent, verb, field string, n int, d *longrun.Draft) error {
 
 // beginBatchCreateBooks refuses a batch of which all or nothing is to be done when it is
 // clear already that one of its books cannot be added.
-func (l *library) beginBatchCreateBooks(_ context.Context, req *pb.BatchCreateBooksRequest, d *longrun.Draft) error {
-	if err := beginBatch(req.GetParent(), "create", "requests", len(req.GetRequests()), d); err != nil {
+func (l *library) beginBatchCreateBooks(ctx context.Context, req *pb.BatchCreateBooksRequest, d *longrun.Draft) error {
+	if err := l.beginBatch(ctx, req.GetParent(), "create", "requests", len(req.GetRequests()), d); err != nil {
 		return err
 	}
 	for i, r := range req.GetRequests() {
@@ -73,7 +78,7 @@ func (l *library) batchCreateBooks(ctx context.Context, req *pb.BatchCreateBooks
 	return resp, nil
 }
 
-func (l *library) beginBatchDeleteBooks(_ context.Context, req *pb.BatchDeleteBooksRequest, d *longrun.Draft) error {
+func (l *library) beginBatchDeleteBooks(ctx context.Context, req *pb.BatchDeleteBooksRequest, d *longrun.Draft) error {
 	for i, name := range req.GetNames() {
 		field := fmt.Sprintf("names[%d]", i)
 		if err := checkBook(field, name); err != nil {
@@ -83,7 +88,7 @@ func (l *library) beginBatchDeleteBooks(_ context.Context, req *pb.BatchDeleteBo
 			return invalid(field, "must be on the shelf that is the parent")
 		}
 	}
-	return beginBatch(req.GetParent(), "delete", "names", len(req.GetNames()), d)
+	return l.beginBatch(ctx, req.GetParent(), "delete", "names", len(req.GetNames()), d)
 }
 
 // batchDeleteBooks deletes the books that are there. A book that an earlier run has deleted
@@ -137,12 +142,31 @@ func (l *library) missing(ctx context.Context, names []string) (*pb.BatchBooksOp
 	return looked, err
 }
 
-// inBatch says which request of a batch an error is about.
+// inBatch says which request of a batch an error is about, and makes the fields that it names
+// those of the batch.
 func inBatch(i int, err error) error {
 	if !isFault(err) {
 		return err
 	}
-	st := status.Convert(err).Proto()
-	st.Message = fmt.Sprintf("requests[%d]: %s", i, st.GetMessage())
-	return status.ErrorProto(st)
+	st, at := status.Convert(err), fmt.Sprintf("requests[%d]", i)
+	var details []protoadapt.MessageV1
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			if field, ok := d.GetMetadata()["field"]; ok {
+				d.Metadata["field"] = at + "." + field
+			}
+			details = append(details, d)
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				v.Field = at + "." + v.GetField()
+			}
+			details = append(details, d)
+		}
+	}
+	with, err := status.New(st.Code(), at+": "+st.Message()).WithDetails(details...)
+	if err != nil {
+		return err
+	}
+	return with.Err()
 }

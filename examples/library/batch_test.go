@@ -6,13 +6,15 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/longrun-dev/longrun/client"
 	pb "github.com/longrun-dev/longrun/examples/library/librarypb"
 	"github.com/longrun-dev/longrun/runner"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 )
 
 func batch(shelf string, ids ...string) *pb.BatchCreateBooksRequest {
@@ -71,6 +73,18 @@ func TestBatchCreateBooks_AllOrNothing(t *testing.T) {
 	}
 	_, err = s.lro.BatchCreateBooks(t.Context(), batch(shelf, "sanditon", "Not an id"))
 	wantError(t, "BatchCreateBooks of a bad id", err, codes.InvalidArgument, "INVALID_FIELD")
+	var fields []string
+	for _, d := range status.Convert(err).Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			fields = append(fields, d.GetMetadata()["field"])
+		case *errdetails.BadRequest:
+			fields = append(fields, d.GetFieldViolations()[0].GetField())
+		}
+	}
+	if want := []string{"requests[1].book_id", "requests[1].book_id"}; !slices.Equal(fields, want) {
+		t.Errorf("fields = %q, want %q", fields, want)
+	}
 	if got, want := s.titles(shelf), []string{"The emma", "The persuasion"}; !slices.Equal(got, want) {
 		t.Errorf("BAT-01: books = %q, want %q", got, want)
 	}

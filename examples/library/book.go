@@ -20,6 +20,9 @@ func (l *library) CreateBook(ctx context.Context, req *pb.CreateBookRequest) (bo
 	if err := checkShelf("parent", req.GetParent()); err != nil {
 		return nil, err
 	}
+	if _, err := l.shelf(ctx, req.GetParent()); err != nil { // settled
+		return nil, err
+	}
 	err = l.store.Tx(ctx, func(tx *sqlite.Tx) error {
 		if err := usableShelf(tx.Conn(), req.GetParent()); err != nil {
 			return err

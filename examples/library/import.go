@@ -16,13 +16,16 @@ const (
 	chunkLines = 100
 	// maxWarnings is how many lines an import tells the faults of.
 	maxWarnings = 100
-	// queued is the status message until it is the import's turn.
-	queued = "queued"
+	// queued is the status message until it is the import's turn, and underWay from then on.
+	queued, underWay = "queued", "importing"
 )
 
 // beginImportBooks refuses what cannot be imported, so that nobody waits for it.
-func (l *library) beginImportBooks(_ context.Context, req *pb.ImportBooksRequest, d *longrun.Draft) error {
+func (l *library) beginImportBooks(ctx context.Context, req *pb.ImportBooksRequest, d *longrun.Draft) error {
 	if err := checkShelf("parent", req.GetParent()); err != nil {
+		return err
+	}
+	if _, err := l.shelf(ctx, req.GetParent()); err != nil { // settled
 		return err
 	}
 	if err := l.checkObject("bucket_source.object", req.GetBucketSource().GetObject()); err != nil {
@@ -38,6 +41,7 @@ func (l *library) beginImportBooks(_ context.Context, req *pb.ImportBooksRequest
 // behind it. The metadata is made of these results alone, so that it comes out the same
 // however often the work was interrupted.
 func (l *library) importBooks(ctx context.Context, req *pb.ImportBooksRequest, run *longrun.Run[*pb.ImportBooksMetadata]) (*pb.ImportBooksResponse, error) {
+	run.Update(func(m *pb.ImportBooksMetadata) { m.StatusMessage = underWay })
 	object, err := l.openObject(req.GetBucketSource().GetObject())
 	if err != nil {
 		return nil, err
@@ -119,6 +123,6 @@ func (l *library) importLines(ctx context.Context, shelf string, lines [][]byte,
 	if err != nil {
 		return nil, err
 	}
-	l.log.Info("lines imported", "operation", run.Name().String(), "attempt", run.Attempt(), "from", from)
+	l.log.Info("lines imported", "operation", run.Name().String(), "attempt", run.Attempt())
 	return done, nil
 }

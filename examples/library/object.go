@@ -70,7 +70,7 @@ func newScanner(r io.Reader) *bufio.Scanner {
 // another one. Then the object is at its beginning again.
 func (o *object) look() (*pb.ImportBooksMetadata, error) {
 	digest := sha256.New()
-	looked := &pb.ImportBooksMetadata{StatusMessage: "importing"}
+	looked := &pb.ImportBooksMetadata{StatusMessage: underWay}
 	scan := newScanner(io.TeeReader(o.file, digest))
 	for scan.Scan() {
 		looked.TotalLines++

@@ -115,8 +115,9 @@ func (f *faces) serve(ctx context.Context, r *runner.Runner, grpcL, httpL net.Li
 		served <- f.http.Serve(f.web.Listener(httpL))
 	}()
 	errs := []error{r.Run(ctx), f.stop()}
+	// Each says that it was stopped, the one for gRPC where that was before it began.
 	for range cap(served) {
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, grpc.ErrServerStopped) {
 			errs = append(errs, err)
 		}
 	}

@@ -124,10 +124,11 @@ func newSystem(t *testing.T) *system {
 	return s
 }
 
-// newBusySystem returns one in which work begins, and ends when the gate is lifted.
+// newBusySystem returns one in which work begins, and ends when the gate is lifted: as much of
+// it at a time as a test waits to see, also on a machine of one core.
 func newBusySystem(t *testing.T) *system {
 	t.Helper()
-	return newPlace(t).serve(t, runner.Options{})
+	return newPlace(t).serve(t, runner.Options{Concurrency: 8})
 }
 
 // serve begins a process, which ends with the test; what it runs then is given back.
@@ -248,4 +249,4 @@ func eventually(t *testing.T, what string, f func() bool) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 5 * time.Minute

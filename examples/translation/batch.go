@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"cloud.google.com/go/translate/apiv3/translatepb"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -47,17 +49,17 @@ func setPolicies() {
 	}
 }
 
-// run is the handler. A run that is stopped because the program stops leaves what it has written,
-// for the next one to go on with; any other end removes what is not whole.
+// run is the handler. A run that another one follows leaves what it has written, for that to go
+// on with; any other removes what is not whole.
 func (b *batches) run(ctx context.Context, req *batchRequest, run *longrun.Run[*batchMetadata]) (*batchResponse, error) {
 	resp, err := b.translate(ctx, req, run)
 	state := translatepb.BatchTranslateMetadata_SUCCEEDED
 	switch cause := context.Cause(ctx); {
 	case err == nil:
-	case errors.Is(cause, longrun.ErrDraining), errors.Is(cause, longrun.ErrClaimLost):
-		return nil, err
 	case errors.Is(cause, longrun.ErrCancelled):
 		state = translatepb.BatchTranslateMetadata_CANCELLED
+	case again(cause, err):
+		return nil, err
 	default:
 		state = translatepb.BatchTranslateMetadata_FAILED
 	}
@@ -66,6 +68,13 @@ func (b *batches) run(ctx context.Context, req *batchRequest, run *longrun.Run[*
 		b.log.Error("partial output is not removed", "operation", run.Name().String(), "err", left)
 	}
 	return resp, err
+}
+
+// again reports whether an error of a run is not the end of its operation: the program stops,
+// or another session has the operation, or the error is one after which Longrun runs it again, as
+// when the store has too much to do.
+func again(cause, err error) bool {
+	return errors.Is(cause, longrun.ErrDraining) || errors.Is(cause, longrun.ErrClaimLost) || status.Code(err) == codes.Unavailable
 }
 
 // translate translates every file into every language. All that it writes is named by the

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,7 +68,8 @@ func TestBatch_ManyFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wait(t, op.GetName())
-	for name, text := range map[string]string{"texts/a/ü.txt": "God ü", "texts/b.txt": "god", "texts/broken.txt": "God\xff", "texts/empty.txt": "", "texts/c.html": "God"} {
+	for name, text := range map[string]string{"texts/a/ü.txt": "God ü", "texts/b.txt": "god", "texts/broken.txt": "God\xff", "texts/empty.txt": "", "texts/c.html": "God",
+		"texts/no\xffname.txt": "God"} {
 		s.write(t, name, text)
 	}
 	b := batch("gs://out/", "gs://texts/*", "gs://texts/b.txt")
@@ -114,7 +118,11 @@ func TestBatch_Fails(t *testing.T) {
 	s := newSystem(t, 0)
 	s.createGlossary(t, "God,Gott\n")
 	s.write(t, "texts/broken.txt", "\xff")
-	for _, tt := range []struct {
+	s.write(t, "texts/one/a_b.txt", "God")
+	s.write(t, "texts/one/a/b.txt", "God")
+	long := "gs://texts/" + strings.Repeat("x", 120) + "/" + strings.Repeat("y", 100) + ".txt"
+	s.write(t, long[len(scheme):], "God")
+	for i, tt := range []struct {
 		input, reason string
 		code          codes.Code
 	}{
@@ -122,8 +130,11 @@ func TestBatch_Fails(t *testing.T) {
 		{"gs://none/none.txt", "OBJECT_NOT_FOUND", codes.NotFound},
 		{"gs://texts/none*", "INVALID_FIELD", codes.InvalidArgument},
 		{"gs://texts/broken.txt", "INVALID_FIELD", codes.InvalidArgument},
+		{"gs://texts/broken.txt/a.txt", "OBJECT_NOT_FOUND", codes.NotFound},
+		{"gs://texts/one/*", "INVALID_FIELD", codes.InvalidArgument}, // both would be ..._one_a_b_de_...
+		{long, "INVALID_FIELD", codes.InvalidArgument},
 	} {
-		op := s.wait(t, s.begin(t, batch("gs://out/"+tt.reason+"/"+tt.input[5:]+"/", tt.input)))
+		op := s.wait(t, s.begin(t, batch(fmt.Sprintf("gs://out/%d/", i), tt.input)))
 		wantReason(t, status.ErrorProto(op.GetError()), tt.code, tt.reason)
 		if m := metadataOf(t, op); m.GetState() != translatepb.BatchTranslateMetadata_FAILED {
 			t.Errorf("%s: state = %v, want FAILED", tt.input, m.GetState())
@@ -257,6 +268,28 @@ func TestService_Unimplemented(t *testing.T) {
 	_, err = s.translate.TranslateText(bounded(t), &translatepb.TranslateTextRequest{Parent: location})
 	if status.Code(err) != codes.Unimplemented {
 		t.Errorf("TranslateText = %v, want UNIMPLEMENTED", err)
+	}
+}
+
+// A run that another one follows leaves all as it is, for that to go on with.
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	other := errors.New("other")
+	for _, tt := range []struct {
+		cause, err error
+		want       bool
+	}{
+		{longrun.ErrDraining, context.Canceled, true},
+		{longrun.ErrClaimLost, context.Canceled, true},
+		{nil, status.Error(codes.Unavailable, "the store has too much to do"), true},
+		{nil, fmt.Errorf("publish: %w", &longrun.Error{Code: codes.Unavailable}), true},
+		{nil, status.Error(codes.NotFound, "none"), false},
+		{longrun.ErrDeadline, context.Canceled, false},
+		{nil, other, false},
+	} {
+		if got := again(tt.cause, tt.err); got != tt.want {
+			t.Errorf("again(%v, %v) = %v, want %v", tt.cause, tt.err, got, tt.want)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"unicode/utf8"
 )
@@ -64,11 +65,14 @@ type text struct {
 	broken     bool  // it is not UTF-8
 }
 
-// survey reads a text to its end.
-func survey(r io.Reader) (text, error) {
+// survey reads a text to its end, or until ctx ends.
+func survey(ctx context.Context, r io.Reader) (text, error) {
 	var t text
 	c := &chunks{r: r}
 	for {
+		if ctx.Err() != nil {
+			return t, context.Cause(ctx)
+		}
 		chunk, err := c.next()
 		if err == io.EOF {
 			return t, nil

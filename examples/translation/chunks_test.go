@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strings"
@@ -60,8 +61,19 @@ func TestChunks_ReadError(t *testing.T) {
 	if _, err := c.next(); !errors.Is(err, broken) {
 		t.Errorf("next = %v, want what the reader says", err)
 	}
-	if _, err := survey(iotest.ErrReader(broken)); !errors.Is(err, broken) {
+	if _, err := survey(t.Context(), iotest.ErrReader(broken)); !errors.Is(err, broken) {
 		t.Errorf("survey = %v, want what the reader says", err)
+	}
+}
+
+// A run that is cancelled does not read a large text to its end.
+func TestSurvey_Cancelled(t *testing.T) {
+	t.Parallel()
+	stopped := errors.New("stopped")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(stopped)
+	if _, err := survey(ctx, strings.NewReader("a")); !errors.Is(err, stopped) {
+		t.Errorf("survey = %v, want the cause", err)
 	}
 }
 
@@ -77,7 +89,7 @@ func TestSurvey(t *testing.T) {
 		{"a\xffb", text{characters: 3, broken: true}},
 		{strings.Repeat("a", chunkBytes) + "\xc3", text{characters: chunkBytes + 1, broken: true}},
 	} {
-		if got, err := survey(strings.NewReader(tt.in)); err != nil || got != tt.want {
+		if got, err := survey(t.Context(), strings.NewReader(tt.in)); err != nil || got != tt.want {
 			t.Errorf("survey of %d bytes = %+v, %v; want %+v", len(tt.in), got, err, tt.want)
 		}
 	}

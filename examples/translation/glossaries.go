@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
-	"io/fs"
+	"io"
 	"path"
 	"regexp"
+	"strings"
 	"time"
 
 	"cloud.google.com/go/translate/apiv3/translatepb"
@@ -36,7 +36,7 @@ type kept struct {
 }
 
 const (
-	maxGlossaryBytes = 8 << 20
+	maxGlossaryBytes = 10 << 20
 	maxPage          = 1000
 )
 
@@ -51,7 +51,7 @@ func (g *glossaries) load(ctx context.Context, name string) (*kept, error) {
 	if row == nil {
 		return nil, missing("GLOSSARY_NOT_FOUND", glossaryType, name)
 	}
-	t, err := parseTerms(bytes.NewReader(row.terms), separator(row.resource))
+	t, err := parseTerms(row.terms, separator(row.resource))
 	return &kept{resource: row.resource, terms: t, revision: row.operation}, err
 }
 
@@ -95,35 +95,50 @@ func alreadyExists(name string) error {
 // create is the handler of CreateGlossary. A run that comes after a crash finds what an earlier
 // one has written, and knows it by its operation.
 func (g *glossaries) create(ctx context.Context, req *translatepb.CreateGlossaryRequest, run *longrun.Run[*translatepb.CreateGlossaryMetadata]) (*translatepb.Glossary, error) {
-	created, err := g.build(ctx, req, run)
+	created, err := g.build(ctx, req.GetGlossary(), run.Metadata().GetSubmitTime(), run.Name().String())
 	state := translatepb.CreateGlossaryMetadata_SUCCEEDED
-	if err != nil {
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+	case errors.Is(cause, longrun.ErrCancelled):
+		state = translatepb.CreateGlossaryMetadata_CANCELLED
+	case again(cause, err):
+		return nil, err
+	default:
 		state = translatepb.CreateGlossaryMetadata_FAILED
 	}
 	run.Update(func(m *translatepb.CreateGlossaryMetadata) { m.State = state })
 	return created, err
 }
 
-func (g *glossaries) build(ctx context.Context, req *translatepb.CreateGlossaryRequest, run *longrun.Run[*translatepb.CreateGlossaryMetadata]) (*translatepb.Glossary, error) {
-	resource := proto.CloneOf(req.GetGlossary())
+// build returns the glossary that an operation creates, which an earlier run of it may have done.
+func (g *glossaries) build(ctx context.Context, wanted *translatepb.Glossary, submitted *timestamppb.Timestamp, operation string) (*translatepb.Glossary, error) {
+	there, err := g.row(ctx, wanted.GetName())
+	if err == nil && there == nil {
+		there, err = g.make(ctx, wanted, submitted, operation)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case there.operation != operation:
+		return nil, alreadyExists(wanted.GetName())
+	}
+	return there.resource, nil
+}
+
+// make adds a glossary to the table and returns what is there then.
+func (g *glossaries) make(ctx context.Context, wanted *translatepb.Glossary, submitted *timestamppb.Timestamp, operation string) (*row, error) {
+	resource := proto.CloneOf(wanted)
 	body, err := g.read(resource.GetInputConfig().GetGcsSource().GetInputUri())
 	if err != nil {
 		return nil, err
 	}
-	t, err := parseTerms(bytes.NewReader(body), separator(resource))
+	t, err := parseTerms(body, separator(resource))
 	if err != nil {
 		return nil, badField("glossary.input_config.gcs_source.input_uri", err.Error())
 	}
 	resource.EntryCount = int32(len(t.target))
-	resource.SubmitTime, resource.EndTime = run.Metadata().GetSubmitTime(), timestamppb.New(time.Now())
-	there, err := g.insert(ctx, row{resource: resource, terms: body, operation: run.Name().String()})
-	switch {
-	case err != nil:
-		return nil, err
-	case there.operation != run.Name().String():
-		return nil, alreadyExists(resource.GetName())
-	}
-	return there.resource, nil
+	resource.SubmitTime, resource.EndTime = submitted, timestamppb.New(time.Now())
+	return g.insert(ctx, row{resource: resource, terms: body, operation: operation})
 }
 
 // read returns the file of a glossary.
@@ -132,16 +147,16 @@ func (g *glossaries) read(uri string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := g.files.root.Stat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, missing("OBJECT_NOT_FOUND", objectType, uri)
-	case err != nil:
+	f, _, err := g.files.open(name)
+	if err != nil {
 		return nil, err
-	case !info.Mode().IsRegular() || info.Size() > maxGlossaryBytes:
-		return nil, badField("glossary.input_config.gcs_source.input_uri", "must be a file of 8 MiB at most")
 	}
-	return g.files.root.ReadFile(name)
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxGlossaryBytes+1))
+	if err == nil && len(body) > maxGlossaryBytes {
+		err = badField("glossary.input_config.gcs_source.input_uri", "must be a file of 10 MiB at most")
+	}
+	return body, err
 }
 
 // beginDelete is the Begin hook of DeleteGlossary.
@@ -174,9 +189,10 @@ func (g *glossaries) GetGlossary(ctx context.Context, req *translatepb.GetGlossa
 // ListGlossaries returns the glossaries of a location by their names, 100 or page_size of them at
 // a time. The token of a page is the name of the last glossary of the page before.
 func (g *glossaries) ListGlossaries(ctx context.Context, req *translatepb.ListGlossariesRequest) (*translatepb.ListGlossariesResponse, error) {
+	prefix := req.GetParent() + "/glossaries/"
 	after, err := base64.RawURLEncoding.DecodeString(req.GetPageToken())
 	switch {
-	case err != nil:
+	case err != nil || len(after) > 0 && !strings.HasPrefix(string(after), prefix):
 		return nil, badField("page_token", "is none of this list")
 	case req.GetPageSize() < 0:
 		return nil, badField("page_size", "must not be negative")
@@ -189,7 +205,7 @@ func (g *glossaries) ListGlossaries(ctx context.Context, req *translatepb.ListGl
 	if size == 0 {
 		size = 100
 	}
-	found, err := g.list(ctx, req.GetParent()+"/glossaries/", string(after), size+1)
+	found, err := g.list(ctx, prefix, string(after), size+1)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"cloud.google.com/go/translate/apiv3/translatepb"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 )
 
 // A glossary is there when its operation has ended, and gone when that of its deletion has.
@@ -127,6 +130,28 @@ func TestCreateGlossary_Again(t *testing.T) {
 	}
 }
 
+// A run that comes after one which has written the glossary, and died, needs the file no more:
+// that may have changed, or be gone.
+func TestCreateGlossary_AfterACrash(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, 0)
+	s.write(t, "texts/g.csv", "God,Gott\n")
+	g, wanted := s.program.service.glossaries, glossaryRequest(glossary, "gs://texts/g.csv").GetGlossary()
+	first, err := g.build(t.Context(), wanted, nil, "operations/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(s.dir, "texts", "g.csv")); err != nil {
+		t.Fatal(err)
+	}
+	second, err := g.build(t.Context(), wanted, nil, "operations/1")
+	if err != nil || !proto.Equal(first, second) {
+		t.Errorf("built again: %v, %v; want %v", second, err, first)
+	}
+	_, err = g.build(t.Context(), wanted, nil, "operations/2")
+	wantReason(t, err, codes.AlreadyExists, "GLOSSARY_ALREADY_EXISTS")
+}
+
 // The pages of a list are by name, each glossary is on one, and other locations' are on none.
 func TestListGlossaries(t *testing.T) {
 	t.Parallel()
@@ -142,6 +167,7 @@ func TestListGlossaries(t *testing.T) {
 		}
 	}
 	var got []string
+	var token string // of a page of this location
 	req := &translatepb.ListGlossariesRequest{Parent: location, PageSize: 2}
 	pages := 0
 	for done := false; !done; pages++ {
@@ -152,14 +178,16 @@ func TestListGlossaries(t *testing.T) {
 		for _, g := range resp.GetGlossaries() {
 			got = append(got, g.GetName())
 		}
-		req.PageToken = resp.GetNextPageToken()
+		if req.PageToken = resp.GetNextPageToken(); req.PageToken != "" {
+			token = req.PageToken
+		}
 		done = req.PageToken == ""
 	}
 	if strings.Join(got, " ") != strings.Join(want, " ") || pages != 3 {
 		t.Errorf("%d pages with %v, want 3 with %v", pages, got, want)
 	}
 	for _, req := range []*translatepb.ListGlossariesRequest{
-		{Parent: location, PageSize: -1}, {Parent: location, PageToken: "?"}, {Parent: location, Filter: "src=en"}, {Parent: "projects/p"},
+		{Parent: location, PageSize: -1}, {Parent: location, PageToken: "?"}, {Parent: "projects/p/locations/k", PageToken: token}, {Parent: location, Filter: "src=en"}, {Parent: "projects/p"},
 	} {
 		_, err := s.translate.ListGlossaries(bounded(t), req)
 		wantReason(t, err, codes.InvalidArgument, "INVALID_FIELD")

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // terms is a glossary of one direction, as a text is translated by it. It is never changed, and
@@ -18,11 +20,15 @@ type terms struct {
 }
 
 // parseTerms reads two columns, a term and its translation, without a header: what the API wants
-// of a glossary of one direction. The separator is a comma or a tab. A term that comes twice is
-// an error.
-func parseTerms(r io.Reader, separator rune) (*terms, error) {
-	rows := csv.NewReader(r)
-	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord = separator, 2, true
+// of a glossary of one direction. The separator is a comma or a tab; with tabs, quotes need not
+// be quoted. A byte order mark before the first term, as spreadsheets write it, is none of it. A
+// term that comes twice is an error.
+func parseTerms(body []byte, separator rune) (*terms, error) {
+	if !utf8.Valid(body) {
+		return nil, errors.New("is not UTF-8")
+	}
+	rows := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(body, []byte("\ufeff"))))
+	rows.Comma, rows.FieldsPerRecord, rows.ReuseRecord, rows.LazyQuotes = separator, 2, true, separator == '\t'
 	t := &terms{target: map[string]string{}}
 	for {
 		row, err := rows.Read()
@@ -118,7 +124,7 @@ func words(text string) []span {
 				begin = i
 			}
 			end = i + len(string(r))
-		case begin >= 0 && (r == '\'' || r == '’') && end == i:
+		case begin >= 0 && (r == '\'' || r == '\u2019') && end == i:
 		default:
 			if begin >= 0 {
 				all = append(all, span{begin, end})

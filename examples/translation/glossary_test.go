@@ -7,7 +7,7 @@ import (
 
 func parse(t *testing.T, text string) *terms {
 	t.Helper()
-	g, err := parseTerms(strings.NewReader(text), ',')
+	g, err := parseTerms([]byte(text), ',')
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,8 +62,9 @@ func TestParseTerms_Refused(t *testing.T) {
 		"a,b\n...,c\n":      "line 2: a term and its translation",
 		"a,b\nc,d\n a ,e\n": `line 3: the term "a" is there twice`,
 		"a,\"b\n":           "quote",
+		"G\xf6tter,x\n":     "not UTF-8",
 	} {
-		if _, err := parseTerms(strings.NewReader(text), ','); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := parseTerms([]byte(text), ','); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("parseTerms(%q) = %v, want %q", text, err, want)
 		}
 	}
@@ -71,9 +72,18 @@ func TestParseTerms_Refused(t *testing.T) {
 
 func TestParseTerms_Tabs(t *testing.T) {
 	t.Parallel()
-	g, err := parseTerms(strings.NewReader("good day\tguten Tag\n"), '\t')
-	if err != nil || g.apply("good day") != "guten Tag" {
-		t.Errorf("terms with tabs = %v, %v; want guten Tag", g, err)
+	g, err := parseTerms([]byte("good day\tguten Tag\nthe 6\" disk\tdie Diskette\n"), '\t')
+	if err != nil || g.apply("good day") != "guten Tag" || g.apply("the 6\" disk") != "die Diskette" {
+		t.Errorf("terms with tabs = %v, %v; want guten Tag and die Diskette", g, err)
+	}
+}
+
+// A spreadsheet writes a byte order mark, and lines that end as in Windows: neither is part of a
+// term.
+func TestParseTerms_Spreadsheet(t *testing.T) {
+	t.Parallel()
+	if got := parse(t, "\ufeffGod,Gott\r\nday,Tag\r\n").apply("God day"); got != "Gott Tag" {
+		t.Errorf("apply = %q, want Gott Tag", got)
 	}
 }
 
@@ -97,7 +107,7 @@ func FuzzTerms(f *testing.F) {
 	f.Add("\"a,b\",c\n", "a,b '' x'")
 	f.Add("\xff,x\nü,y", "ü\xff")
 	f.Fuzz(func(t *testing.T, glossary, text string) {
-		g, err := parseTerms(strings.NewReader(glossary), ',')
+		g, err := parseTerms([]byte(glossary), ',')
 		if err != nil {
 			return
 		}

@@ -37,7 +37,7 @@ func testAll(m *testing.M) int {
 // leaked returns the stacks of the goroutines that run our code after the tests,
 // given a moment to end.
 func leaked() (stacks string) {
-	for range 100 {
+	for range 6000 {
 		buf := make([]byte, 1<<20)
 		stacks = ""
 		for s := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"cloud.google.com/go/translate/apiv3/translatepb"
 	"google.golang.org/grpc/codes"
@@ -48,17 +48,39 @@ func (b *batches) makePlan(ctx context.Context, req *translatepb.BatchTranslateT
 	if err != nil {
 		return nil, err
 	}
+	if err := checkNames(names, req.GetTargetLanguageCodes()); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
 		s, err := b.survey(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		p.Sources = append(p.Sources, s)
-	}
-	if p.characters() > maxCharacters {
-		return nil, badField("input_configs", fmt.Sprintf("there are more than %d characters", maxCharacters))
+		if p.characters() > maxCharacters {
+			return nil, badField("input_configs", fmt.Sprintf("there are more than %d characters", maxCharacters))
+		}
 	}
 	return p, nil
+}
+
+// checkNames refuses inputs whose output could not be told apart: the API makes the same name
+// of a/b.txt and a_b.txt. It also refuses those whose output no file system has a name for.
+func checkNames(inputs, targets []string) error {
+	made := map[string]string{}
+	for _, input := range inputs {
+		for _, target := range targets {
+			object := output{}.translations(input, target)
+			if len(object) > maxNameBytes {
+				return badField("input_configs", fmt.Sprintf("the output of %s would have a name of more than %d bytes", uriOf(input), maxNameBytes))
+			}
+			if other, ok := made[object]; ok {
+				return badField("input_configs", fmt.Sprintf("the output of %s and %s would have one name", uriOf(other), uriOf(input)))
+			}
+			made[object] = input
+		}
+	}
+	return nil
 }
 
 // inputs returns the files that a request matches, each once.
@@ -71,10 +93,9 @@ func (b *batches) inputs(req *translatepb.BatchTranslateTextRequest) ([]string, 
 		}
 		matched := []string{name}
 		if some {
-			if matched, err = b.files.match(name, maxCharacters); err != nil {
+			if matched, err = b.files.match(name, isInput, maxInputs+1); err != nil {
 				return nil, err
 			}
-			matched = slices.DeleteFunc(matched, func(name string) bool { return !isText(name) })
 		}
 		for _, name := range matched {
 			if !slices.Contains(names, name) {
@@ -91,42 +112,31 @@ func (b *batches) inputs(req *translatepb.BatchTranslateTextRequest) ([]string, 
 	return names, nil
 }
 
+// isInput reports whether a file is one to translate. Not every file has a name that an object
+// can have.
+func isInput(name string) bool {
+	_, err := parseURI(uriOf(name))
+	return err == nil && isText(name)
+}
+
 // survey reads a file to count its characters.
 func (b *batches) survey(ctx context.Context, name string) (source, error) {
-	if ctx.Err() != nil {
-		return source{}, context.Cause(ctx)
-	}
-	f, info, err := b.open(name)
+	f, info, err := b.files.open(name)
 	if err != nil {
 		return source{}, err
 	}
 	defer f.Close()
-	t, err := survey(f)
+	if info.Size() > maxCharacters*utf8.UTFMax {
+		return source{}, badField("input_configs", fmt.Sprintf("%s has more than %d characters", uriOf(name), maxCharacters))
+	}
+	t, err := survey(ctx, f)
 	return source{Name: name, Size: info.Size(), Modified: info.ModTime(), Characters: t.characters, Broken: t.broken}, err
-}
-
-func (b *batches) open(name string) (*os.File, fs.FileInfo, error) {
-	f, err := b.files.root.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, missing("OBJECT_NOT_FOUND", objectType, uriOf(name))
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = missing("OBJECT_NOT_FOUND", objectType, uriOf(name))
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	return f, info, nil
 }
 
 // reopen opens a file of the plan. One that has changed cannot be gone on with: half of the
 // output would be of another text.
 func (b *batches) reopen(s source) (*os.File, error) {
-	f, info, err := b.open(s.Name)
+	f, info, err := b.files.open(s.Name)
 	if err != nil {
 		return nil, err
 	}

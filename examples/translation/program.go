@@ -164,7 +164,11 @@ func (p *program) run(ctx context.Context) error {
 	defer cancel()
 	served := make(chan error, 2)
 	go func() {
-		served <- p.grpc.Serve(p.grpcListener)
+		err := p.grpc.Serve(p.grpcListener)
+		if errors.Is(err, grpc.ErrServerStopped) { // before it has begun
+			err = nil
+		}
+		served <- err
 		cancel() // a server that cannot serve ends the program
 	}()
 	go func() {
@@ -176,9 +180,24 @@ func (p *program) run(ctx context.Context) error {
 		cancel()
 	}()
 	ran := p.runner.Run(ctx)
-	late, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer done()
-	stopped := p.http.Shutdown(late)
-	p.grpc.GracefulStop()
+	stopped := p.stop()
 	return errors.Join(ran, stopped, <-served, <-served, p.close())
+}
+
+// stopTimeout is how long calls that are under way when the runner has drained may take.
+const stopTimeout = 5 * time.Second
+
+// stop lets the calls that are under way end, and cuts off those that take too long: who has
+// opened a stream may never close it.
+func (p *program) stop() error {
+	late := time.AfterFunc(stopTimeout, p.grpc.Stop)
+	defer late.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	err := p.http.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = p.http.Close()
+	}
+	p.grpc.GracefulStop()
+	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -37,7 +38,7 @@ func TestREADME(t *testing.T) {
 		if m[1] == "sh" {
 			fmt.Fprintf(script, "exec >out.%d\n%s\n", len(want), m[2])
 			want = append(want, "")
-		} else if len(want) > 0 {
+		} else if m[1] == "text" {
 			want[len(want)-1] = m[2]
 		}
 	}
@@ -85,16 +86,24 @@ func readmeDir(t *testing.T) string {
 // built.
 func onFreePorts(t *testing.T, text string) string {
 	t.Helper()
-	var addresses []string
-	for range 2 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	grpc, http := freeAddress(t), freeAddress(t)
+	return strings.NewReplacer("go build -o bin/translation ./translation\n", "",
+		"127.0.0.1:9161", grpc, "127.0.0.1:8161", http,
+		"bin/translation ", fmt.Sprintf("bin/translation -addr %s -http %s ", grpc, http)).Replace(text)
+}
+
+// freeAddress returns an address that stays free while the program is away: its port is not of
+// those that a system hands out, to whoever connects to somebody.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close()
-		addresses = append(addresses, l.Addr().String())
+		return l.Addr().String()
 	}
-	return strings.NewReplacer("go build -o bin/translation ./translation\n", "",
-		"127.0.0.1:9161", addresses[0], "127.0.0.1:8161", addresses[1],
-		"bin/translation ", fmt.Sprintf("bin/translation -addr %s -http %s ", addresses[0], addresses[1])).Replace(text)
+	t.Fatal("no port is free")
+	return ""
 }

@@ -24,7 +24,7 @@ const (
 )
 
 var (
-	locationPattern = regexp.MustCompile(`^projects/[^/]+/locations/[^/]+$`)
+	locationPattern = regexp.MustCompile(`^projects/[^/]{1,63}/locations/[^/]{1,63}$`)
 	languagePattern = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$`)
 )
 
@@ -39,7 +39,7 @@ func (b *batches) begin(ctx context.Context, req *translatepb.BatchTranslateText
 		}
 	}
 	d.Labels = req.GetLabels()
-	d.Metadata = &translatepb.BatchTranslateMetadata{SubmitTime: timestamppb.New(time.Now())}
+	d.Metadata = &translatepb.BatchTranslateMetadata{State: translatepb.BatchTranslateMetadata_RUNNING, SubmitTime: timestamppb.New(time.Now())}
 	return nil
 }
 
@@ -123,12 +123,26 @@ func (b *batches) checkOutput(_ context.Context, req *translatepb.BatchTranslate
 	if info, err := b.files.root.Stat(bucket); err != nil || !info.IsDir() {
 		return badField(field, "there is no bucket "+bucket)
 	}
-	there, err := b.files.match(prefix, 1)
+	there, err := b.files.match(prefix, every, 1)
 	if err != nil {
 		return err
 	}
 	if len(there) > 0 {
 		return badField(field, "there must be no files under it")
+	}
+	return b.checkFolder(field, prefix)
+}
+
+// checkFolder refuses a prefix that a directory cannot stand for, as Cloud Storage could.
+func (b *batches) checkFolder(field, prefix string) error {
+	parts := strings.Split(strings.TrimSuffix(prefix, "/"), "/")
+	for i, part := range parts {
+		if len(part) > maxNameBytes {
+			return badField(field, fmt.Sprintf("between slashes there must be at most %d bytes", maxNameBytes))
+		}
+		if info, err := b.files.root.Stat(path.Join(parts[:i+1]...)); err == nil && !info.IsDir() {
+			return badField(field, "is below a file")
+		}
 	}
 	return nil
 }

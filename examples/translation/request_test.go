@@ -19,6 +19,7 @@ func TestBegin_Refuses(t *testing.T) {
 	s.createGlossary(t, "God,Gott\n")
 	s.write(t, "texts/a.txt", "God")
 	s.write(t, "out/full/a.txt", "there")
+	s.write(t, "out/file", "there")
 	uri := func(req *translatepb.BatchTranslateTextRequest, uri string) {
 		req.GetInputConfigs()[0].GetGcsSource().InputUri = uri
 	}
@@ -30,6 +31,9 @@ func TestBegin_Refuses(t *testing.T) {
 		spoil       func(req *translatepb.BatchTranslateTextRequest)
 	}{
 		{"no location", "parent", func(req *translatepb.BatchTranslateTextRequest) { req.Parent = "projects/p" }},
+		{"long project", "parent", func(req *translatepb.BatchTranslateTextRequest) {
+			req.Parent = "projects/" + strings.Repeat("p", 64) + "/locations/l"
+		}},
 		{"global", "parent", func(req *translatepb.BatchTranslateTextRequest) { req.Parent = "projects/p/locations/global" }},
 		{"model", "models", func(req *translatepb.BatchTranslateTextRequest) { req.Models = map[string]string{"de": "m"} }},
 		{"source language", "source_language_code", func(req *translatepb.BatchTranslateTextRequest) { req.SourceLanguageCode = "../en" }},
@@ -54,6 +58,11 @@ func TestBegin_Refuses(t *testing.T) {
 		{"no slash", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "gs://out/a") }},
 		{"no prefix", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "out/a/") }},
 		{"no bucket", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "gs://none/a/") }},
+		{"a file", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "gs://out/file/") }},
+		{"below a file", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "gs://out/file/a/") }},
+		{"a long part", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) {
+			prefix(req, "gs://out/"+strings.Repeat("x", maxNameBytes+1)+"/")
+		}},
 		{"files", "output_config.gcs_destination.output_uri_prefix", func(req *translatepb.BatchTranslateTextRequest) { prefix(req, "gs://out/full/") }},
 		{"no glossary", "glossaries", func(req *translatepb.BatchTranslateTextRequest) {
 			req.TargetLanguageCodes = []string{"de", "fr"}

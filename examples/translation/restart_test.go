@@ -14,6 +14,7 @@ import (
 	"cloud.google.com/go/translate/apiv3/translatepb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/longrun-dev/longrun"
 )
@@ -90,7 +91,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 	s.createGlossary(t, "God,Gott\nand,und\nthe,die\n")
 	s.stop()
 
-	p := newProcess(t, s, time.Second)
+	p := newProcess(t, s, 2*time.Second)
 	p.calls(t, s)
 	name := s.begin(t, batch("gs://out/a/", "gs://texts/kjv.txt"))
 	var seen int64
@@ -100,7 +101,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 			t.Fatalf("%d characters are translated, and the test wants to see the middle", seen)
 		}
 		p.kill()
-		p = newProcess(t, s, time.Second)
+		p = newProcess(t, s, 2*time.Second)
 		p.calls(t, s)
 		again := s.until(t, name, func(*translatepb.BatchTranslateMetadata) bool { return true })
 		if again.GetTranslatedCharacters() < seen {
@@ -125,7 +126,7 @@ func TestKill_OutputIsTheSame(t *testing.T) {
 // (A letter that was spoiled in between stays so.)
 func TestRestart_GoesOnFromItsSteps(t *testing.T) {
 	t.Parallel()
-	s := newSystem(t, time.Second)
+	s := newSystem(t, 2*time.Second)
 	text := octateuch(t)
 	s.write(t, "texts/kjv.txt", text)
 	s.createGlossary(t, "God,Gott\n")
@@ -197,6 +198,23 @@ func TestSweep(t *testing.T) {
 	if strings.Contains(left, ended) || !strings.Contains(left, running) || strings.Count(left, "000-de") != 3 {
 		t.Errorf("left = %v, want all but those of %s", left, ended)
 	}
+}
+
+// A client that never closes its stream does not keep the program from ending.
+func TestStop_OpenStream(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t, 0)
+	stream, err := reflectionpb.NewServerReflectionClient(s.conn).ServerReflectionInfo(bounded(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
 }
 
 // What cannot be opened is said, and nothing is left open.

@@ -27,6 +27,8 @@ const partials = ".partial"
 const (
 	scheme      = "gs://"
 	maxURIBytes = 1024
+	// maxNameBytes is how long the parts of a path may be in the file systems in use.
+	maxNameBytes = 255
 )
 
 // parseURI returns the path of what a gs:// URI names. Where the URI ends in a slash or names a
@@ -58,18 +60,44 @@ func validBucket(s string) bool {
 	})
 }
 
-// match returns the objects whose path begins with prefix, in the order of their paths, and no
-// more than limit.
-func (s *storage) match(prefix string, limit int) ([]string, error) {
+// open opens an object, which is a file: NOT_FOUND where there is none. It waits for nobody, as
+// the opening of a named pipe would.
+func (s *storage) open(name string) (*os.File, fs.FileInfo, error) {
+	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if nowhere(err) {
+		return nil, nil, missing("OBJECT_NOT_FOUND", objectType, uriOf(name))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = missing("OBJECT_NOT_FOUND", objectType, uriOf(name))
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+// nowhere reports whether an error says that there is no file of a name, and for some names that
+// there cannot be one.
+func nowhere(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// match returns the objects that are wanted and whose path begins with prefix, in the order of
+// their paths, and no more than limit.
+func (s *storage) match(prefix string, wanted func(name string) bool, limit int) ([]string, error) {
 	var found []string
 	top := path.Dir(prefix + "x") // a prefix that ends in a slash is a folder
 	err := fs.WalkDir(s.root.FS(), top, func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case name == top && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)):
+		case name == top && nowhere(err):
 			return nil
 		case err != nil:
 			return err
-		case d.Type().IsRegular() && strings.HasPrefix(name, prefix):
+		case d.Type().IsRegular() && strings.HasPrefix(name, prefix) && wanted(name):
 			found = append(found, name)
 		}
 		if len(found) == limit {
@@ -79,6 +107,9 @@ func (s *storage) match(prefix string, limit int) ([]string, error) {
 	})
 	return found, err
 }
+
+// every is for match, where all objects are wanted.
+func every(string) bool { return true }
 
 // errLost is of a file that is not published yet and has not all that was written to it.
 var errLost = errors.New("what was written before is not there any more")

@@ -7,7 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"google.golang.org/grpc/codes"
 
 	"github.com/longrun-dev/longrun"
 )
@@ -73,23 +76,43 @@ func TestStorage_NoEscape(t *testing.T) {
 	if err := os.Symlink(filepath.Dir(secret), filepath.Join(s.root.Name(), "b")); err != nil {
 		t.Fatal(err)
 	}
-	b := &batches{files: s}
-	if f, _, err := b.open("b/secret.txt"); err == nil {
+	if f, _, err := s.open("b/secret.txt"); err == nil {
 		f.Close()
 		t.Error("a file outside was opened")
 	}
 	if err := s.write("b/other.txt", 0, []byte("x")); err == nil {
 		t.Error("a file outside was written")
 	}
-	if found, _ := s.match("b/", 9); len(found) > 0 {
+	if found, _ := s.match("b/", isText, 9); len(found) > 0 {
 		t.Errorf("match found %v outside", found)
 	}
+}
+
+// What is no file is no object, and to say so takes no time: nobody writes to the named pipe.
+func TestStorage_Open(t *testing.T) {
+	t.Parallel()
+	s := newStorage(t)
+	if err := s.write("b/a.txt", 0, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(s.root.Name(), "b", "pipe.txt"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"b", "b/none.txt", "none/a.txt", "b/a.txt/b.txt", "b/pipe.txt", "b/" + strings.Repeat("x", maxNameBytes+1)} {
+		_, _, err := s.open(name)
+		wantReason(t, err, codes.NotFound, "OBJECT_NOT_FOUND")
+	}
+	f, info, err := s.open("b/a.txt")
+	if err != nil || info.Size() != 1 {
+		t.Fatalf("open = %v, %v; want a byte", info, err)
+	}
+	f.Close()
 }
 
 func TestStorage_Match(t *testing.T) {
 	t.Parallel()
 	s := newStorage(t)
-	for _, name := range []string{"b/a.txt", "b/ab/c.txt", "b/ab/d.txt", "b/b.txt", "c/a.txt"} {
+	for _, name := range []string{"b/a.txt", "b/ab/c.txt", "b/ab/d.txt", "b/b.txt", "b/a.html", "c/a.txt"} {
 		if err := s.write(name, 0, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -106,8 +129,9 @@ func TestStorage_Match(t *testing.T) {
 		{"b/x", 9, nil},
 		{"x/", 9, nil},
 		{"b/a.txt/", 9, nil},
+		{"b/" + strings.Repeat("x", maxNameBytes+1) + "/", 9, nil},
 	} {
-		if got, err := s.match(tt.prefix, tt.limit); err != nil || !slices.Equal(got, tt.want) {
+		if got, err := s.match(tt.prefix, isText, tt.limit); err != nil || !slices.Equal(got, tt.want) {
 			t.Errorf("match(%q, %d) = %v, %v; want %v", tt.prefix, tt.limit, got, err, tt.want)
 		}
 	}

@@ -27,7 +27,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the files that the scripts compare with")
 
 // patience bounds everything that a script waits for, on a machine that is busy.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // TestScript plays the command line as people do. Beside testscript's own commands:
 //
