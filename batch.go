@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -14,8 +15,10 @@ import (
 // call for it alone would have answered (BAT-02): in the metadata's field
 // "map<int32, google.rpc.Status> failed_requests". It replaces what was noted of the
 // entry before; nil and a Status of code OK take that back, as a run does that tries
-// again and succeeds. An entry that will be tried again has not failed yet. The map
-// counts with the rest of the metadata to 256 KiB.
+// again and succeeds. An entry that will be tried again has not failed yet. What an
+// earlier run has noted stays: a run that does an entry once more, and not by a step,
+// takes it back when that succeeds. The map counts with the rest of the metadata to
+// 256 KiB: of those that come when 192 KiB are taken, the code alone is noted.
 //
 // When the run returns a response and every entry of the request's "repeated
 // requests", or of its "repeated string names", has failed, the operation ends
@@ -25,7 +28,7 @@ import (
 // It reports false, and notes nothing, where Meta has no such map, or i is not the
 // number of an entry.
 func (r *Run[Meta]) FailRequest(i int, st *status.Status) bool {
-	field := failedRequests(newMessage[Meta]())
+	field := failedRequests(newMessage[Meta]().ProtoReflect())
 	if field == nil || i < 0 || i > math.MaxInt32 || r.t.entries >= 0 && i >= r.t.entries {
 		return false
 	}
@@ -36,18 +39,26 @@ func (r *Run[Meta]) FailRequest(i int, st *status.Status) bool {
 			failed.Clear(key)
 			return m
 		}
+		noted := st.Proto()
+		if proto.Size(m)+proto.Size(noted) > maxNoted {
+			noted = &statuspb.Status{Code: noted.Code}
+		}
 		v := failed.NewValue()
-		proto.Merge(v.Message().Interface(), st.Proto())
+		proto.Merge(v.Message().Interface(), noted)
 		failed.Set(key, v)
 		return m
 	})
 	return true
 }
 
+// maxNoted is how large metadata becomes by the errors of entries. What is left is for
+// the codes of some thousand more, and for what the starter and the run say.
+const maxNoted = MaxMetadataBytes / 4 * 3
+
 // failedRequests returns m's field "map<int32, google.rpc.Status> failed_requests",
 // and nil where it has none.
-func failedRequests(m proto.Message) protoreflect.FieldDescriptor {
-	f := m.ProtoReflect().Descriptor().Fields().ByName("failed_requests")
+func failedRequests(m protoreflect.Message) protoreflect.FieldDescriptor {
+	f := m.Descriptor().Fields().ByName("failed_requests")
 	if f == nil || !f.IsMap() || f.MapKey().Kind() != protoreflect.Int32Kind || f.MapValue().Message() == nil ||
 		f.MapValue().Message().FullName() != "google.rpc.Status" {
 		return nil
@@ -76,7 +87,7 @@ func (t *Task) judgeBatch() error {
 		return nil
 	}
 	m := t.metadataLocked(t.m.metadata())
-	failed := m.ProtoReflect().Get(failedRequests(m)).Map()
+	failed := m.ProtoReflect().Get(failedRequests(m.ProtoReflect())).Map()
 	for i := range t.entries {
 		if !failed.Has(protoreflect.ValueOfInt32(int32(i)).MapKey()) {
 			return nil

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -147,8 +148,19 @@ func TestFailRequest_Names(t *testing.T) {
 	}
 }
 
-// An error of the run is the operation's, whatever else has failed; and a batch of
-// nothing has not failed.
+// BAT-04: a batch of nothing has not failed.
+func TestFailRequest_NothingToFail(t *testing.T) {
+	t.Parallel()
+	sys := intercepted(t, func(ctx context.Context, _ proto.Message, run longrun.AnyRun, next longrun.Handler) (proto.Message, error) {
+		return next(ctx, books(0), run) // none is left
+	})
+	createAllBut(sys)
+	if op, _ := doOnce(t, sys, createBooks, books(1)); op.State != longrun.Succeeded {
+		t.Errorf("operation = %v %v, want a success", op.State, op.Error)
+	}
+}
+
+// An error of the run is the operation's, whatever else has failed.
 func TestFailRequest_OtherEnds(t *testing.T) {
 	t.Parallel()
 	sys := newSystem(t, longrun.Options{})
@@ -206,6 +218,79 @@ func TestFailRequest_Reports(t *testing.T) {
 	})
 	if _, r := plain.do(t, longrun.StartOptions{}, longrun.TaskOptions{}); r.Metadata != nil || r.Err != nil {
 		t.Errorf("result = %+v, want nothing written", r)
+	}
+}
+
+// BAT-02: counting does not forget what has failed. Whoever says it all says this too.
+func TestFailRequest_Progress(t *testing.T) {
+	t.Parallel()
+	gone := status.New(codes.NotFound, "none")
+	sys := newSystem(t, longrun.Options{})
+	longrun.Handle(sys.svc, createBooks, func(_ context.Context, _ *testpb.BatchCreateBooksRequest, run *batchRun) (*testpb.BatchCreateBooksResponse, error) {
+		run.FailRequest(0, gone)
+		run.Progress(&testpb.BatchMetadata{Done: 1})
+		if md := run.Metadata(); len(md.FailedRequests) != 1 || md.Done != 1 {
+			t.Errorf("metadata = %v, want both", md)
+		}
+		run.FailRequest(1, gone)
+		run.Progress(nil)
+		if md := run.Metadata(); len(md.FailedRequests) != 2 || md.Done != 0 {
+			t.Errorf("metadata = %v, want what was noted", md)
+		}
+		run.Progress(&testpb.BatchMetadata{FailedRequests: map[int32]*statuspb.Status{2: gone.Proto()}})
+		return nil, nil
+	})
+	op, _ := doOnce(t, sys, createBooks, books(3))
+	if md := failedOf(t, sys, op); op.State != longrun.Succeeded || len(md.FailedRequests) != 1 || md.FailedRequests[2] == nil {
+		t.Errorf("operation = %v with %v, want what was said last", op.State, md)
+	}
+}
+
+// What an earlier run has noted stays, until a later one takes it back (BAT-04).
+func TestFailRequest_LaterRun(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	longrun.Handle(sys.svc, createBooks, func(_ context.Context, req *testpb.BatchCreateBooksRequest, run *batchRun) (*testpb.BatchCreateBooksResponse, error) {
+		if run.Attempt() == 1 {
+			run.FailRequest(0, status.New(codes.NotFound, "none"))
+			run.FailRequest(1, status.New(codes.NotFound, "none"))
+			return nil, longrun.RetryAfter(0, nil)
+		}
+		run.FailRequest(1, nil)
+		return &testpb.BatchCreateBooksResponse{Books: []*testpb.Book{req.Requests[1].Book}}, nil
+	})
+	op, _ := doOnce(t, sys, createBooks, books(2))
+	op = sys.claim(t, op.Claim.Session, 1)[0]
+	task, err := sys.work.Task(op, longrun.TaskOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	op = sys.finish(t, op, task.Run(t.Context()))
+	if md := failedOf(t, sys, op); op.State != longrun.Succeeded || len(md.FailedRequests) != 1 || md.FailedRequests[0] == nil {
+		t.Errorf("operation = %v with %v, want a success without entry 0", op.State, md)
+	}
+}
+
+// BAT-02, BAT-03: of a large batch all entries are named, if not all with their reasons.
+func TestFailRequest_Large(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	long := status.New(codes.AlreadyExists, strings.Repeat("x", 1000))
+	longrun.Handle(sys.svc, createBooks, func(_ context.Context, req *testpb.BatchCreateBooksRequest, run *batchRun) (*testpb.BatchCreateBooksResponse, error) {
+		for i := range req.Requests {
+			if !run.FailRequest(i, long) {
+				t.Errorf("FailRequest(%d) = false", i)
+			}
+		}
+		return nil, nil
+	})
+	op, _ := doOnce(t, sys, createBooks, books(1000))
+	md := failedOf(t, sys, op)
+	if op.Error.GetCode() != int32(codes.Aborted) || len(md.FailedRequests) != 1000 {
+		t.Fatalf("operation = %v %v with %d entries, want ABORTED with all", op.State, op.Error, len(md.FailedRequests))
+	}
+	if first, last := md.FailedRequests[0], md.FailedRequests[999]; !proto.Equal(first, long.Proto()) || last.Code != int32(codes.AlreadyExists) || last.Message != "" {
+		t.Errorf("the first is %v, the last %v; want the first whole", first, last)
 	}
 }
 

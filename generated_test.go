@@ -23,6 +23,7 @@ func TestUnderParent(t *testing.T) {
 		"projects/p/locations/l/a/b/c/d":       "projects/p/locations/l",
 		"projects/p/regions/r/disks/d":         "projects/p/regions/r/disks/d",
 		"projects//locations/l":                "projects//locations/l",
+		"projects//locations/l/glossaries/g":   "projects//locations/l/glossaries/g",
 		"projects/p/locations/":                "projects/p/locations/",
 		"folders/f/projects/p/locations/l":     "folders/f/projects/p/locations/l",
 		"publishers/p/locations/l":             "publishers/p/locations/l",

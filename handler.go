@@ -68,8 +68,8 @@ func (m Method[Req, Resp, Meta]) Metadata(op *Operation) (Meta, error) {
 }
 
 // Handle registers the handler of a method: svc's runners in this process will
-// run it. It panics when the method has a handler already or a wrong option,
-// like http.Handle. Register before runners run.
+// run it. It panics when the method has a handler already or a wrong option, and
+// when handler is nil, like http.Handle. Register before runners run.
 //
 // The handler's ctx ends when the run must stop, with a cause: ErrCancelled,
 // ErrPreempted, ErrDeadline, ErrDraining or ErrClaimLost. It returns a response
@@ -78,7 +78,10 @@ func (m Method[Req, Resp, Meta]) Metadata(op *Operation) (Meta, error) {
 // may repeat after a crash: use Run.Step, or make the work idempotent.
 func Handle[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Meta], handler func(context.Context, Req, *Run[Meta]) (Resp, error)) {
 	svc.register(m.Name, func(e *method) error {
-		if e.handle != nil {
+		switch {
+		case handler == nil:
+			return errors.New("has a nil handler")
+		case e.handle != nil:
 			return errors.New("is handled already")
 		}
 		e.begun = func(t *Task) AnyRun { return &Run[Meta]{t: t} }
@@ -93,7 +96,7 @@ func Handle[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Met
 			}
 			return present(resp), nil
 		}
-		if failedRequests(newMessage[Meta]()) != nil {
+		if failedRequests(newMessage[Meta]().ProtoReflect()) != nil {
 			e.handle = batch(e.handle)
 		}
 		return m.describe(e)
@@ -103,10 +106,14 @@ func Handle[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Met
 // Begin registers the hook of the moment of starting: it runs in the starting
 // call, after the request id was found new and before anything is stored, also
 // for a ValidateOnly start. Its error is the starting call's, and nothing is
-// stored (OP-19). It panics when the method has a hook already or a wrong option.
+// stored (OP-19). It panics when the method has a hook already or a wrong option, and
+// when hook is nil.
 func Begin[Req, Resp, Meta proto.Message](svc *Service, m Method[Req, Resp, Meta], hook func(context.Context, Req, *Draft) error) {
 	svc.register(m.Name, func(e *method) error {
-		if e.begin != nil {
+		switch {
+		case hook == nil:
+			return errors.New("has a nil Begin hook")
+		case e.begin != nil:
 			return errors.New("has a Begin hook already")
 		}
 		e.begin = func(ctx context.Context, req proto.Message, d *Draft) error {

@@ -10,9 +10,9 @@ import (
 
 // LogRuns returns an Interceptor that writes a line for each run when it has ended,
 // with its operation, method, attempt and duration: at level Info for one that
-// returned a response, at Warn, with the cause, for one that returned an error or
-// panicked. Requests, responses and metadata are in no line; the cause is what the
-// handler has said. Nil means slog.Default().
+// returned a response, at Warn for one that returned an error, with that, or that
+// panicked; with what, the engine says. Requests, responses and metadata are in no
+// line. Nil means slog.Default().
 //
 // What a run returns need not be how its operation ends: an error may be one that is
 // tried again. The engine logs the cause of an operation that ends as INTERNAL in any

@@ -56,7 +56,9 @@ func TestLogRuns(t *testing.T) {
 // Without a logger it is the default one, as everywhere.
 func TestLogRuns_Default(t *testing.T) {
 	t.Parallel()
-	if longrun.LogRuns(nil) == nil {
-		t.Error("LogRuns(nil) = nil")
+	sys := intercepted(t, longrun.LogRuns(nil))
+	sys.handle(func(context.Context, *run) (*wrapperspb.Int64Value, error) { return nil, nil })
+	if op, r := sys.do(t, longrun.StartOptions{}, longrun.TaskOptions{}); op.State != longrun.Succeeded {
+		t.Errorf("operation = %v, %v", op.State, r.Err)
 	}
 }

@@ -26,7 +26,11 @@ import (
 // empty stands for what is populated, and "*" for everything. Its name is never left
 // out: it says which resource it is.
 //
-// The entries of a batch (AIP-233) may leave out the parent that the batch names.
+// The entries of a batch (AIP-233, AIP-234) may leave out what the batch says itself, in
+// a field of the same name and type: the parent, or the update_mask.
+//
+// Of a oneof with a required field, one is required, whichever it is: to ask for more
+// than one is to refuse every request.
 
 // maxViolations is how many missing fields an error names.
 const maxViolations = 10
@@ -191,7 +195,7 @@ func checkRequired(m protoreflect.Message, before string) error {
 		return nil
 	}
 	c := requiredCheck{path: []byte(before)}
-	c.message(d, m, nil, 0)
+	c.message(d, m, nil, nil, 0)
 	switch n := len(c.missing); {
 	case c.tooDeep:
 		return fieldError(cmp.Or(strings.TrimSuffix(before, "."), "request"), fmt.Sprintf("the request nests messages deeper than %d", MaxRequestDepth))
@@ -210,22 +214,27 @@ type requiredCheck struct {
 	path    []byte // of the message that is looked at, with a dot behind it
 	missing []string
 	tooDeep bool
-	batched bool // the messages are the entries of a batch that has the parent itself
 }
 
-// message looks at m, of which s is asked for.
-func (c *requiredCheck) message(d *demand, m protoreflect.Message, s *scope, depth int) {
+// message looks at m, of which s is asked for, and which is an entry of batch unless that
+// is nil.
+func (c *requiredCheck) message(d *demand, m protoreflect.Message, s *scope, batch protoreflect.Message, depth int) {
 	if depth > MaxRequestDepth {
 		c.tooDeep = true
 		return
 	}
+	var asked protoreflect.OneofDescriptor // the last of which nothing is set
 	for _, f := range d.required {
-		if c.batched && depth == 1 && f.Name() == "parent" {
+		if !s.has(f) || m.Has(f) || hoisted(batch, f) || len(c.missing) == maxViolations {
 			continue
 		}
-		if s.has(f) && !m.Has(f) && len(c.missing) < maxViolations {
-			c.missing = append(c.missing, shortened(string(c.path)+string(f.Name())))
+		if oneof := f.ContainingOneof(); oneof != nil {
+			if oneof == asked || m.WhichOneof(oneof) != nil {
+				continue
+			}
+			asked = oneof
 		}
+		c.missing = append(c.missing, shortenedPath(string(c.path)+string(f.Name())))
 	}
 	for _, b := range d.below {
 		if c.tooDeep || len(c.missing) == maxViolations {
@@ -233,7 +242,7 @@ func (c *requiredCheck) message(d *demand, m protoreflect.Message, s *scope, dep
 		}
 		below := s
 		if b.field == d.resource && m.Has(b.field) {
-			below = scopeOf(m.Get(d.mask).Message())
+			below = scopeOf(d.maskOf(m, batch))
 		} else if s != nil {
 			var asked bool
 			if below, asked = s.below(b.field, m); !asked {
@@ -242,6 +251,32 @@ func (c *requiredCheck) message(d *demand, m protoreflect.Message, s *scope, dep
 		}
 		c.field(b, m, below, depth)
 	}
+}
+
+// maskOf returns the mask of an update, or that of the batch which m is an entry of.
+func (d *demand) maskOf(m, batch protoreflect.Message) protoreflect.Message {
+	if !m.Has(d.mask) && hoisted(batch, d.mask) {
+		m = batch
+	}
+	return m.Get(m.Descriptor().Fields().ByName(d.mask.Name())).Message()
+}
+
+// hoisted reports whether a batch says itself what f of its entries is.
+func hoisted(batch protoreflect.Message, f protoreflect.FieldDescriptor) bool {
+	if batch == nil {
+		return false
+	}
+	own := batch.Descriptor().Fields().ByName(f.Name())
+	return own != nil && own.Kind() == f.Kind() && own.Cardinality() == f.Cardinality() && messageName(own) == messageName(f) && batch.Has(own)
+}
+
+// messageName returns the type of the messages that a field holds, and "" where it holds
+// none.
+func messageName(f protoreflect.FieldDescriptor) protoreflect.FullName {
+	if f.Message() == nil {
+		return ""
+	}
+	return f.Message().FullName()
 }
 
 // below returns what is asked of the messages of a field, and whether anything is.
@@ -265,11 +300,13 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 	was := len(c.path)
 	c.path = append(c.path, b.field.Name()...)
 	named := len(c.path)
-	batch := depth == 0 && b.field.Name() == "requests" && namesParent(m)
+	var batch protoreflect.Message
+	if depth == 0 && b.field.Name() == "requests" {
+		batch = m
+	}
 	entry := func(key string, v protoreflect.Value) {
 		c.path = append(append(append(c.path[:named], '['), key...), "]."...)
-		c.batched = batch
-		c.message(b.demand, v.Message(), nil, depth+1)
+		c.message(b.demand, v.Message(), nil, batch, depth+1)
 	}
 	switch {
 	case b.field.IsList():
@@ -284,16 +321,9 @@ func (c *requiredCheck) field(b demandBelow, m protoreflect.Message, s *scope, d
 		}
 	case s != nil && !s.implied || m.Has(b.field):
 		c.path = append(c.path, '.')
-		c.batched = false
-		c.message(b.demand, m.Get(b.field).Message(), s, depth+1)
+		c.message(b.demand, m.Get(b.field).Message(), s, nil, depth+1)
 	}
 	c.path = c.path[:was]
-}
-
-// namesParent reports whether a request names its parent.
-func namesParent(m protoreflect.Message) bool {
-	f := m.Descriptor().Fields().ByName("parent")
-	return f != nil && f.Kind() == protoreflect.StringKind && !f.IsList() && m.Has(f)
 }
 
 // sortedKeys returns the keys of a map in one order, so that the same request gets the
@@ -304,7 +334,7 @@ func sortedKeys(entries protoreflect.Map) []protoreflect.MapKey {
 		keys = append(keys, k)
 		return true
 	})
-	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return cmp.Compare(keyPath(a), keyPath(b)) })
+	slices.SortFunc(keys, func(a, b protoreflect.MapKey) int { return cmp.Compare(a.String(), b.String()) })
 	return keys
 }
 
@@ -313,4 +343,14 @@ func keyPath(k protoreflect.MapKey) string {
 		return strconv.Quote(shortened(s))
 	}
 	return k.String()
+}
+
+// shortenedPath is what an error names of a long path: its end has the field.
+func shortenedPath(path string) string {
+	const most = 120
+	runes := []rune(path)
+	if len(runes) <= most {
+		return path
+	}
+	return "..." + string(runes[len(runes)-most:])
 }

@@ -63,6 +63,82 @@ func TestStart_RequiredInBatches(t *testing.T) {
 	}
 }
 
+// AIP-234: what the batch says itself, its entries may leave out, the mask too, which then
+// says what of the resources is required.
+func TestStart_RequiredHoisted(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	mask := func(paths ...string) *fieldmaskpb.FieldMask { return &fieldmaskpb.FieldMask{Paths: paths} }
+	nameless := &testpb.Author{GivenName: "U"}
+	for name, tt := range map[string]struct {
+		batch, entry *fieldmaskpb.FieldMask
+		want         string
+	}{
+		"in the entry":               {nil, mask("given_name"), "ok"},
+		"in the batch":               {mask("given_name"), nil, "ok"},
+		"in neither":                 {nil, nil, "requests[0].update_mask"},
+		"the batch's is heeded":      {mask("family_name"), nil, "requests[0].author.family_name"},
+		"the entry's is its own":     {mask("family_name"), mask("given_name"), "ok"},
+		"everything, from the batch": {mask("*"), nil, "requests[0].author.family_name"},
+	} {
+		req := &testpb.BatchUpdateAuthorsRequest{UpdateMask: tt.batch, Requests: []*testpb.UpdateAuthorRequest{{Author: nameless, UpdateMask: tt.entry}}}
+		if got := missingOf(t, startOf(t, sys, req)); got != tt.want {
+			t.Errorf("%s: missing %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// AIP-134: the name of the resource is needed, whether or not a mask names it.
+func TestStart_RequiredName(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	for _, mask := range []*fieldmaskpb.FieldMask{nil, {}, {Paths: []string{"theme"}}, {Paths: []string{"name"}}, {Paths: []string{"*"}}} {
+		for name, want := range map[string]string{"": "shelf.name", "shelves/s": "ok"} {
+			req := &testpb.UpdateShelfRequest{Shelf: &testpb.Shelf{Name: name, Theme: "t"}, UpdateMask: mask}
+			if got := missingOf(t, startOf(t, sys, req)); got != want {
+				t.Errorf("name %q, mask %v: missing %q, want %q", name, mask.GetPaths(), got, want)
+			}
+		}
+	}
+}
+
+// AIP-203: of a oneof, of which only one can be set, one is required.
+func TestStart_RequiredOneof(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	uri, text, shelf := &testpb.Choice_Uri{Uri: "u"}, &testpb.Choice_Text{}, &testpb.Choice_Shelf{Shelf: 1}
+	queue, author := &testpb.Choice_Queue{Queue: "q"}, &testpb.Choice_Author{Author: &testpb.Author{}}
+	for name, tt := range map[string]struct {
+		req  *testpb.Choice
+		want string
+	}{
+		"nothing":                            {&testpb.Choice{}, "uri author"},
+		"the first":                          {&testpb.Choice{Source: uri, Output: queue}, "ok"},
+		"another that is required":           {&testpb.Choice{Source: text, Output: queue}, "ok"},
+		"one that is not":                    {&testpb.Choice{Source: shelf, Output: queue}, "ok"},
+		"nothing of the second":              {&testpb.Choice{Source: uri}, "author"},
+		"a message, which needs what it has": {&testpb.Choice{Source: uri, Output: author}, "author.family_name"},
+	} {
+		if got := missingOf(t, startOf(t, sys, tt.req)); got != tt.want {
+			t.Errorf("%s: missing %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// ERR-08: a path that is too long for an error keeps its end, which is the field.
+func TestStart_RequiredLongPath(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	b := &testpb.Book{Title: "t", Editors: map[string]*testpb.Author{strings.Repeat("k", 200): {}}}
+	for range 20 {
+		b = &testpb.Book{Title: "t", Sequel: b}
+	}
+	got := missingOf(t, startOf(t, sys, &testpb.CreateBookRequest{Parent: "p", Book: b}))
+	if !strings.HasPrefix(got, "...") || !strings.HasSuffix(got, `kkk..."].family_name`) || len(got) > 130 {
+		t.Errorf("missing %q, want the end of the path", got)
+	}
+}
+
 // OP-19, AIP-203: what is required and missing is named, all at once, and nothing is
 // stored.
 func TestStart_RequiredFields(t *testing.T) {
@@ -249,6 +325,25 @@ func TestStart_RequiredMany(t *testing.T) {
 	again, _ := status.FromError(startOf(t, sys, req))
 	if !slices.Equal(again.Proto().Details[1].Value, st.Proto().Details[1].Value) {
 		t.Error("the same request got another answer")
+	}
+}
+
+// What a stranger's request costs to look at is in proportion to it: keys are compared as
+// they are.
+func TestStart_RequiredManyKeys(t *testing.T) {
+	sys := newSystem(t, longrun.Options{})
+	req := &testpb.CreateBookRequest{Parent: "p", Book: &testpb.Book{Title: "t", Editors: map[string]*testpb.Author{}}}
+	const keys = 5000
+	for i := range keys {
+		req.Book.Editors[fmt.Sprint(strings.Repeat("k", 60), i)] = &testpb.Author{FamilyName: "Eco"}
+	}
+	allocations := testing.AllocsPerRun(1, func() {
+		if _, err := longrun.Start(t.Context(), sys.svc, longrun.Method[*testpb.CreateBookRequest, *emptypb.Empty, *longrunpb.OperationMetadata]{Name: word}, req, longrun.StartOptions{ValidateOnly: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocations > 20*keys {
+		t.Errorf("%.0f allocations for %d keys", allocations, keys)
 	}
 }
 

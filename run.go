@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // Run is one run of a handler, for the handler. Its methods are safe for
@@ -56,10 +57,25 @@ func (r *Run[Meta]) Trusted() bool { return r.t.trusted() }
 func (r *Run[Meta]) Metadata() Meta { return r.t.current(newMessage[Meta]()).(Meta) }
 
 // Progress replaces the metadata. It is saved soon, the latest wins, and the last
-// one is saved together with the run's end. What the starter has set is kept.
+// one is saved together with the run's end. What the starter has set is kept, and so is
+// what Warn and FailRequest have noted, where m has none of it: who counts need not know
+// who notes.
 func (r *Run[Meta]) Progress(m Meta) {
 	copied := proto.Clone(present(m))
-	r.t.edit(newMessage[Meta](), func(proto.Message) proto.Message { return copied })
+	r.t.edit(newMessage[Meta](), func(before proto.Message) proto.Message {
+		keepNoted(copied.ProtoReflect(), before.ProtoReflect())
+		return copied
+	})
+}
+
+// keepNoted moves what Warn and FailRequest have noted from before, which nobody needs
+// any more, to m.
+func keepNoted(m, before protoreflect.Message) {
+	for _, field := range []protoreflect.FieldDescriptor{warningsOf(m), failedRequests(m)} {
+		if field != nil && !m.Has(field) && before.Has(field) {
+			m.Set(field, before.Get(field))
+		}
+	}
 }
 
 // Update changes the metadata in place: as Progress of what f makes of Metadata.
@@ -77,8 +93,8 @@ func (r *Run[Meta]) Update(f func(Meta)) {
 // field "repeated google.rpc.Status warnings". Other metadata has no place for it,
 // and Warn then reports false.
 func (r *Run[Meta]) Warn(st *status.Status) bool {
-	field := newMessage[Meta]().ProtoReflect().Descriptor().Fields().ByName("warnings")
-	if field == nil || !field.IsList() || field.Message() == nil || field.Message().FullName() != "google.rpc.Status" {
+	field := warningsOf(newMessage[Meta]().ProtoReflect())
+	if field == nil {
 		return false
 	}
 	r.t.edit(newMessage[Meta](), func(m proto.Message) proto.Message {
@@ -92,6 +108,16 @@ func (r *Run[Meta]) Warn(st *status.Status) bool {
 		return next
 	})
 	return true
+}
+
+// warningsOf returns m's field "repeated google.rpc.Status warnings", and nil where it has
+// none.
+func warningsOf(m protoreflect.Message) protoreflect.FieldDescriptor {
+	f := m.Descriptor().Fields().ByName("warnings")
+	if f == nil || !f.IsList() || f.Message() == nil || f.Message().FullName() != "google.rpc.Status" {
+		return nil
+	}
+	return f
 }
 
 // Step runs f once in the life of the operation: when it returns nil, that is

@@ -113,6 +113,21 @@ func TestRun_MetadataOfAnEarlierRun(t *testing.T) {
 	task.Run(t.Context())
 }
 
+// OP-18: counting does not forget a warning.
+func TestRun_WarnAndProgress(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	sys.handle(func(_ context.Context, r *run) (*wrapperspb.Int64Value, error) {
+		r.Warn(status.New(codes.NotFound, "one page is missing"))
+		r.Progress(progress(1, 2))
+		if md := r.Metadata(); len(md.Warnings) != 1 || md.Progress.CompletedUnits != 1 {
+			t.Errorf("metadata = %v, want the warning and the progress", md)
+		}
+		return nil, nil
+	})
+	sys.do(t, longrun.StartOptions{}, longrun.TaskOptions{})
+}
+
 // OP-18: errors that do not end the operation are Status values in the metadata,
 // where there is a place for them.
 func TestRun_Warn(t *testing.T) {

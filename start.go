@@ -215,14 +215,13 @@ func (s *Service) replay(op, earlier *Operation, err error, r StartRequest) (*Op
 }
 
 // hash is of what a request id stands for: the request, without the fields by
-// which AIP-155 and AIP-163 say how it is sent.
+// which AIP-155 and AIP-163 say how it is sent. Of a method that is known here it does not
+// matter how a client has encoded the request: maps have no order.
 func (r *StartRequest) hash() [32]byte {
 	body := r.Request.GetValue()
-	if _, any := r.message.(*anypb.Any); !any && r.message != nil {
-		if bare := withoutRequestID(r.message); bare != nil {
-			if b, err := (proto.MarshalOptions{Deterministic: true}).Marshal(bare); err == nil {
-				body = b
-			}
+	if r.message != nil && !isAny(r.message) {
+		if b, err := (proto.MarshalOptions{Deterministic: true}).Marshal(withoutRequestID(r.message)); err == nil {
+			body = b
 		}
 	}
 	h := sha256.New()
@@ -233,7 +232,7 @@ func (r *StartRequest) hash() [32]byte {
 }
 
 // withoutRequestID returns a copy of m without request_id and validate_only, and
-// nil where m has neither.
+// m itself where it has neither.
 func withoutRequestID(m proto.Message) proto.Message {
 	fields := m.ProtoReflect().Descriptor().Fields()
 	var drop []protoreflect.FieldDescriptor
@@ -243,7 +242,7 @@ func withoutRequestID(m proto.Message) proto.Message {
 		}
 	}
 	if drop == nil {
-		return nil
+		return m
 	}
 	bare := proto.Clone(m)
 	for _, f := range drop {

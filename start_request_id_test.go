@@ -1,14 +1,18 @@
 package longrun_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/longrun-dev/longrun"
+	"github.com/longrun-dev/longrun/internal/testpb"
 	"github.com/longrun-dev/longrun/longrunpb"
 )
 
@@ -168,4 +172,27 @@ func TestRequestID_AfterDelete(t *testing.T) {
 		t.Error("the start after the delete returns a name that Get denies")
 	}
 	sys.get(t, second.Name())
+}
+
+// IDM-01: it is the request that counts, and not in which order a client has written its
+// fields: the same again, by name, is the same operation, and the same as typed.
+func TestRequestID_Encoding(t *testing.T) {
+	t.Parallel()
+	sys := newSystem(t, longrun.Options{})
+	m := longrun.Method[*testpb.Book, *emptypb.Empty, *longrunpb.OperationMetadata]{Name: word}
+	longrun.Declare(sys.svc, m)
+	o := longrun.StartOptions{RequestID: requestID}
+	name, title := packed(t, &testpb.Book{Name: "books/b"}), packed(t, &testpb.Book{Title: "Emma"})
+	first, err := longrun.Start(t.Context(), sys.svc, m, &testpb.Book{Name: "books/b", Title: "Emma"}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range [][]byte{slices.Concat(name.Value, title.Value), slices.Concat(title.Value, name.Value)} {
+		again, err := sys.svc.Start(t.Context(), longrun.StartRequest{StartOptions: o, Method: word, Request: &anypb.Any{TypeUrl: name.TypeUrl, Value: value}})
+		if err != nil || again.ID != first.ID {
+			t.Errorf("the same again = %v, %v; want the same operation", again, err)
+		}
+	}
+	_, err = sys.svc.Start(t.Context(), longrun.StartRequest{StartOptions: o, Method: word, Request: title})
+	wantError(t, err, codes.InvalidArgument, longrun.ReasonRequestIDReused)
 }

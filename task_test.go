@@ -225,6 +225,12 @@ func TestHandle_Panics(t *testing.T) {
 			longrun.Begin(svc, resize, hook)
 			longrun.Begin(svc, resize, hook)
 		},
+		"no handler": func(svc *longrun.Service) {
+			m := resize
+			m.Name = "other"
+			longrun.Handle[*wrapperspb.StringValue, *wrapperspb.Int64Value](svc, m, nil)
+		},
+		"no hook":     func(svc *longrun.Service) { longrun.Begin(svc, resize, nil) },
 		"no name":     change(func(m *method) { m.Name = "" }),
 		"bad name":    change(func(m *method) { m.Name = "/x" }),
 		"timeout":     change(func(m *method) { m.ExecutionTimeout = -1 }),

@@ -65,7 +65,7 @@ func (r *remote) wait(ctx context.Context, opts []grpc.CallOption) error {
 // an error that ends the wait.
 func (w *waiting) ask(ctx context.Context) (time.Duration, error) {
 	a := w.call(ctx)
-	switch code := status.Code(a.err); {
+	switch code := codeOf(a.err); {
 	case a.err == nil:
 		w.adopt(a.op)
 		w.failures, w.last = backoff{}, nil
@@ -82,6 +82,15 @@ func (w *waiting) ask(ctx context.Context) (time.Duration, error) {
 		return 0, nil
 	}
 	return 0, a.err
+}
+
+// codeOf returns the code of a call's error, and that of a context's error as it is, which
+// some interceptors and connections that are not grpc's own return.
+func codeOf(err error) codes.Code {
+	if st, ok := status.FromError(err); ok {
+		return st.Code()
+	}
+	return status.FromContextError(err).Code()
 }
 
 // pace is the pause after an answer: none, if the server waited.

@@ -18,6 +18,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/longrun-dev/longrun/client"
 )
 
 // bubble is a test whose clock jumps while all wait.
@@ -50,6 +52,44 @@ func TestWait_AgainAndAgain(t *testing.T) {
 			}
 		}
 		watcher.Wait()
+	})
+}
+
+// bare is a connection that gives the errors of contexts as they are, as interceptors may
+// that limit a call themselves.
+type bare struct{ grpc.ClientConnInterface }
+
+func (b bare) Invoke(ctx context.Context, method string, req, resp any, opts ...grpc.CallOption) error {
+	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+	defer cancel()
+	err := b.ClientConnInterface.Invoke(ctx, method, req, resp, opts...)
+	if ctx.Err() != nil {
+		return fmt.Errorf("invoke: %w", ctx.Err())
+	}
+	return err
+}
+
+// A context's own error is one, whoever returns it: of a call it is waited through, and of
+// the caller it ends the wait as ever.
+func TestWait_BareContextErrors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{wait: func(ctx context.Context, n int) (*longrunningpb.Operation, error) {
+			if n == 3 {
+				return succeeded(t, wrapperspb.String("a book")), nil
+			}
+			<-ctx.Done()
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}}
+		conn := bare{serve(t, f).conn()}
+		op := client.Resume[*wrapperspb.StringValue, *wrapperspb.Int64Value](conn, name)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := op.Wait(ctx)
+		if wantCode(t, err, codes.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), name) {
+			t.Errorf("error = %v, want that of the context, and the operation", err)
+		}
+		got, err := op.Wait(t.Context())
+		want(t, got, err, "a book")
 	})
 }
 

@@ -73,7 +73,8 @@ func (c *checker) checkService(pkg names, s *service) {
 	for _, id := range []string{s.GoName + "Handlers", "Handle" + s.GoName, s.GoName + "Starter", "New" + s.GoName + "Starter", s.GoName + "Operations", "New" + s.GoName + "Operations"} {
 		pkg.take(c, s.Desc, "service", "", id)
 	}
-	handlers, operations := names{}, names{}
+	handlers, operations, starter := names{}, names{}, names{}
+	starter.add(s.Desc, "service", "Unimplemented"+s.GoName+"Server")
 	var methods []*method
 	for _, m := range s.methods {
 		if pkg.take(c, m.Desc, "rpc", "", variable(m)) {
@@ -83,6 +84,7 @@ func (c *checker) checkService(pkg names, s *service) {
 		}
 	}
 	for _, m := range methods {
+		starter.take(c, m.Desc, "rpc", s.GoName+"Starter.", m.GoName)
 		handlers.take(c, m.Desc, "rpc", s.GoName+"Handlers.", "Begin"+m.GoName)
 		operations.take(c, m.Desc, "rpc", s.GoName+"Operations.", m.GoName+"Operation")
 	}

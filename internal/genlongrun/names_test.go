@@ -43,6 +43,8 @@ func TestNames_Clashes(t *testing.T) {
 		{"constructor", "service S {\n" + lro("Do") + "}\nservice NewS {\n" + lro("Do") + "}",
 			"acme.proto:13:1: acme.v1.NewS: the generated Go needs the name NewSStarter, which service acme.v1.S (acme.proto:10:1) has taken\n" +
 				"acme.proto:13:1: acme.v1.NewS: the generated Go needs the name NewSOperations, which service acme.v1.S (acme.proto:10:1) has taken"},
+		{"embedded-in-the-starter", "service S {\n" + lro("UnimplementedSServer") + "}",
+			"acme.proto:11:3: acme.v1.S.UnimplementedSServer: the generated Go needs the name SStarter.UnimplementedSServer, which service acme.v1.S (acme.proto:10:1) has taken"},
 		{"fields-of-the-starter", "service S {\n" + lro("Svc") + lro("SvcMethod") + lro("svc_method_method") + "}", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

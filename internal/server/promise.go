@@ -33,16 +33,26 @@ func (t *Types) promise(file protoreflect.FileDescriptor) {
 	}
 }
 
-// promisedName resolves a type of an operation_info: a name without a dot is of the
-// file's package, any other is a full one (INF-03). It is "" where there is no such
-// message.
+// promisedName resolves a type of an operation_info as protoc-gen-go-longrun does
+// (INF-03): a name without a dot is of the file's package; one with dots is a full one,
+// perhaps behind a dot, and where there is none, nested in a message of the package. It
+// is "" where there is no such message.
 func (t *Types) promisedName(file protoreflect.FileDescriptor, name string) protoreflect.FullName {
-	full := protoreflect.FullName(name)
-	if !strings.Contains(name, ".") {
-		full = file.Package().Append(protoreflect.Name(name))
+	full := strings.TrimPrefix(name, ".")
+	own := name
+	if file.Package() != "" {
+		own = string(file.Package()) + "." + name
 	}
-	if _, err := t.FindMessageByName(full); name == "" || err != nil {
-		return ""
+	switch {
+	case strings.Contains(name, ".") && t.hasMessage(full):
+		return protoreflect.FullName(full)
+	case t.hasMessage(own):
+		return protoreflect.FullName(own)
 	}
-	return full
+	return ""
+}
+
+func (t *Types) hasMessage(name string) bool {
+	_, err := t.FindMessageByName(protoreflect.FullName(name))
+	return err == nil && protoreflect.FullName(name).IsValid()
 }

@@ -34,10 +34,18 @@ const measureFile = `name: "acme/measure.proto" package: "acme" syntax: "proto3"
       options { [google.longrunning.operation_info] { response_type: "acme.Size" metadata_type: "google.protobuf.Any" } } }
     method { name: "Lost" input_type: ".acme.Size" output_type: ".google.longrunning.Operation"
       options { [google.longrunning.operation_info] { response_type: "Nowhere" metadata_type: "acme.gone.Size" } } }
+    method { name: "Dotted" input_type: ".acme.Size" output_type: ".google.longrunning.Operation"
+      options { [google.longrunning.operation_info] { response_type: ".acme.Size" metadata_type: ".google.protobuf.Empty" } } }
+    method { name: "Nested" input_type: ".acme.Size" output_type: ".google.longrunning.Operation"
+      options { [google.longrunning.operation_info] { response_type: "Scale.Mark" metadata_type: "acme.Scale.Mark" } } }
+    method { name: "Empty" input_type: ".acme.Size" output_type: ".google.longrunning.Operation"
+      options { [google.longrunning.operation_info] { response_type: "." metadata_type: "" } } }
     method { name: "Silent" input_type: ".acme.Size" output_type: ".google.longrunning.Operation" }
-  }`
+  }
+  message_type { name: "Scale" nested_type { name: "Mark" } }`
 
-// A name without a dot is of the file's package, any other is a full one.
+// INF-03: a name without a dot is of the file's package, any other is a full one, or that
+// of a message in one of the package.
 func TestTypes_Promised(t *testing.T) {
 	t.Parallel()
 	types, err := server.LoadTypes(set(t, measureFile, sizeFile))
@@ -47,6 +55,9 @@ func TestTypes_Promised(t *testing.T) {
 	for method, want := range map[string]longrun.Promise{
 		"/acme.Measure/Do":           {Response: "acme.Size", Metadata: "google.protobuf.Empty"},
 		"/acme.Measure/Full":         {Response: "acme.Size", Metadata: "google.protobuf.Any"},
+		"/acme.Measure/Dotted":       {Response: "acme.Size", Metadata: "google.protobuf.Empty"},
+		"/acme.Measure/Nested":       {Response: "acme.Scale.Mark", Metadata: "acme.Scale.Mark"},
+		"/acme.Measure/Empty":        {},
 		"/acme.Measure/Lost":         {},
 		"/acme.Measure/Silent":       {},
 		"/acme.Measure/Other":        {},

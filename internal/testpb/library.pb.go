@@ -496,6 +496,361 @@ func (x *BatchUpdateBooksRequest) GetRequests() []*UpdateBookRequest {
 	return nil
 }
 
+type UpdateAuthorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Author        *Author                `protobuf:"bytes,1,opt,name=author,proto3" json:"author,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAuthorRequest) Reset() {
+	*x = UpdateAuthorRequest{}
+	mi := &file_internal_testpb_library_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAuthorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAuthorRequest) ProtoMessage() {}
+
+func (x *UpdateAuthorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAuthorRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAuthorRequest) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *UpdateAuthorRequest) GetAuthor() *Author {
+	if x != nil {
+		return x.Author
+	}
+	return nil
+}
+
+func (x *UpdateAuthorRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// The mask of the entries may be said once, for all of them (AIP-234).
+type BatchUpdateAuthorsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,1,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	Requests      []*UpdateAuthorRequest `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchUpdateAuthorsRequest) Reset() {
+	*x = BatchUpdateAuthorsRequest{}
+	mi := &file_internal_testpb_library_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchUpdateAuthorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchUpdateAuthorsRequest) ProtoMessage() {}
+
+func (x *BatchUpdateAuthorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchUpdateAuthorsRequest.ProtoReflect.Descriptor instead.
+func (*BatchUpdateAuthorsRequest) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BatchUpdateAuthorsRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+func (x *BatchUpdateAuthorsRequest) GetRequests() []*UpdateAuthorRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// The name of a shelf says which it is, whatever a mask says.
+type Shelf struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Theme         string                 `protobuf:"bytes,2,opt,name=theme,proto3" json:"theme,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Shelf) Reset() {
+	*x = Shelf{}
+	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Shelf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Shelf) ProtoMessage() {}
+
+func (x *Shelf) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Shelf.ProtoReflect.Descriptor instead.
+func (*Shelf) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Shelf) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Shelf) GetTheme() string {
+	if x != nil {
+		return x.Theme
+	}
+	return ""
+}
+
+type UpdateShelfRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shelf         *Shelf                 `protobuf:"bytes,1,opt,name=shelf,proto3" json:"shelf,omitempty"`
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateShelfRequest) Reset() {
+	*x = UpdateShelfRequest{}
+	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateShelfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateShelfRequest) ProtoMessage() {}
+
+func (x *UpdateShelfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateShelfRequest.ProtoReflect.Descriptor instead.
+func (*UpdateShelfRequest) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UpdateShelfRequest) GetShelf() *Shelf {
+	if x != nil {
+		return x.Shelf
+	}
+	return nil
+}
+
+func (x *UpdateShelfRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+// One of several is required.
+type Choice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Source:
+	//
+	//	*Choice_Uri
+	//	*Choice_Text
+	//	*Choice_Shelf
+	Source isChoice_Source `protobuf_oneof:"source"`
+	// Types that are valid to be assigned to Output:
+	//
+	//	*Choice_Author
+	//	*Choice_Queue
+	Output        isChoice_Output `protobuf_oneof:"output"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Choice) Reset() {
+	*x = Choice{}
+	mi := &file_internal_testpb_library_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Choice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Choice) ProtoMessage() {}
+
+func (x *Choice) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_testpb_library_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Choice.ProtoReflect.Descriptor instead.
+func (*Choice) Descriptor() ([]byte, []int) {
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Choice) GetSource() isChoice_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Choice) GetUri() string {
+	if x != nil {
+		if x, ok := x.Source.(*Choice_Uri); ok {
+			return x.Uri
+		}
+	}
+	return ""
+}
+
+func (x *Choice) GetText() string {
+	if x != nil {
+		if x, ok := x.Source.(*Choice_Text); ok {
+			return x.Text
+		}
+	}
+	return ""
+}
+
+func (x *Choice) GetShelf() int32 {
+	if x != nil {
+		if x, ok := x.Source.(*Choice_Shelf); ok {
+			return x.Shelf
+		}
+	}
+	return 0
+}
+
+func (x *Choice) GetOutput() isChoice_Output {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+func (x *Choice) GetAuthor() *Author {
+	if x != nil {
+		if x, ok := x.Output.(*Choice_Author); ok {
+			return x.Author
+		}
+	}
+	return nil
+}
+
+func (x *Choice) GetQueue() string {
+	if x != nil {
+		if x, ok := x.Output.(*Choice_Queue); ok {
+			return x.Queue
+		}
+	}
+	return ""
+}
+
+type isChoice_Source interface {
+	isChoice_Source()
+}
+
+type Choice_Uri struct {
+	Uri string `protobuf:"bytes,1,opt,name=uri,proto3,oneof"`
+}
+
+type Choice_Text struct {
+	Text string `protobuf:"bytes,2,opt,name=text,proto3,oneof"`
+}
+
+type Choice_Shelf struct {
+	Shelf int32 `protobuf:"varint,3,opt,name=shelf,proto3,oneof"`
+}
+
+func (*Choice_Uri) isChoice_Source() {}
+
+func (*Choice_Text) isChoice_Source() {}
+
+func (*Choice_Shelf) isChoice_Source() {}
+
+type isChoice_Output interface {
+	isChoice_Output()
+}
+
+type Choice_Author struct {
+	Author *Author `protobuf:"bytes,4,opt,name=author,proto3,oneof"`
+}
+
+type Choice_Queue struct {
+	Queue string `protobuf:"bytes,5,opt,name=queue,proto3,oneof"`
+}
+
+func (*Choice_Author) isChoice_Output() {}
+
+func (*Choice_Queue) isChoice_Output() {}
+
 // Every kind of field can be required.
 type EveryKind struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -517,7 +872,7 @@ type EveryKind struct {
 
 func (x *EveryKind) Reset() {
 	*x = EveryKind{}
-	mi := &file_internal_testpb_library_proto_msgTypes[8]
+	mi := &file_internal_testpb_library_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +884,7 @@ func (x *EveryKind) String() string {
 func (*EveryKind) ProtoMessage() {}
 
 func (x *EveryKind) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[8]
+	mi := &file_internal_testpb_library_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +897,7 @@ func (x *EveryKind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EveryKind.ProtoReflect.Descriptor instead.
 func (*EveryKind) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{8}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *EveryKind) GetFlag() bool {
@@ -638,7 +993,7 @@ type Circle struct {
 
 func (x *Circle) Reset() {
 	*x = Circle{}
-	mi := &file_internal_testpb_library_proto_msgTypes[9]
+	mi := &file_internal_testpb_library_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +1005,7 @@ func (x *Circle) String() string {
 func (*Circle) ProtoMessage() {}
 
 func (x *Circle) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[9]
+	mi := &file_internal_testpb_library_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +1018,7 @@ func (x *Circle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Circle.ProtoReflect.Descriptor instead.
 func (*Circle) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{9}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Circle) GetInner() *Circle {
@@ -691,7 +1046,7 @@ type BatchMetadata struct {
 
 func (x *BatchMetadata) Reset() {
 	*x = BatchMetadata{}
-	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	mi := &file_internal_testpb_library_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -703,7 +1058,7 @@ func (x *BatchMetadata) String() string {
 func (*BatchMetadata) ProtoMessage() {}
 
 func (x *BatchMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_testpb_library_proto_msgTypes[10]
+	mi := &file_internal_testpb_library_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -716,7 +1071,7 @@ func (x *BatchMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchMetadata.ProtoReflect.Descriptor instead.
 func (*BatchMetadata) Descriptor() ([]byte, []int) {
-	return file_internal_testpb_library_proto_rawDescGZIP(), []int{10}
+	return file_internal_testpb_library_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BatchMetadata) GetFailedRequests() map[int32]*status.Status {
@@ -781,7 +1136,30 @@ const file_internal_testpb_library_proto_rawDesc = "" +
 	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
 	"updateMask\"^\n" +
 	"\x17BatchUpdateBooksRequest\x12C\n" +
-	"\brequests\x18\x01 \x03(\v2\".longrun.test.v1.UpdateBookRequestB\x03\xe0A\x02R\brequests\"\x95\x03\n" +
+	"\brequests\x18\x01 \x03(\v2\".longrun.test.v1.UpdateBookRequestB\x03\xe0A\x02R\brequests\"\x8d\x01\n" +
+	"\x13UpdateAuthorRequest\x124\n" +
+	"\x06author\x18\x01 \x01(\v2\x17.longrun.test.v1.AuthorB\x03\xe0A\x02R\x06author\x12@\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskB\x03\xe0A\x02R\n" +
+	"updateMask\"\x9f\x01\n" +
+	"\x19BatchUpdateAuthorsRequest\x12;\n" +
+	"\vupdate_mask\x18\x01 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\x12E\n" +
+	"\brequests\x18\x02 \x03(\v2$.longrun.test.v1.UpdateAuthorRequestB\x03\xe0A\x02R\brequests\"6\n" +
+	"\x05Shelf\x12\x17\n" +
+	"\x04name\x18\x01 \x01(\tB\x03\xe0A\x02R\x04name\x12\x14\n" +
+	"\x05theme\x18\x02 \x01(\tR\x05theme\"\x84\x01\n" +
+	"\x12UpdateShelfRequest\x121\n" +
+	"\x05shelf\x18\x01 \x01(\v2\x16.longrun.test.v1.ShelfB\x03\xe0A\x02R\x05shelf\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"\xb8\x01\n" +
+	"\x06Choice\x12\x17\n" +
+	"\x03uri\x18\x01 \x01(\tB\x03\xe0A\x02H\x00R\x03uri\x12\x19\n" +
+	"\x04text\x18\x02 \x01(\tB\x03\xe0A\x02H\x00R\x04text\x12\x16\n" +
+	"\x05shelf\x18\x03 \x01(\x05H\x00R\x05shelf\x126\n" +
+	"\x06author\x18\x04 \x01(\v2\x17.longrun.test.v1.AuthorB\x03\xe0A\x02H\x01R\x06author\x12\x16\n" +
+	"\x05queue\x18\x05 \x01(\tH\x01R\x05queueB\b\n" +
+	"\x06sourceB\b\n" +
+	"\x06output\"\x95\x03\n" +
 	"\tEveryKind\x12\x17\n" +
 	"\x04flag\x18\x01 \x01(\bB\x03\xe0A\x02R\x04flag\x12\x1b\n" +
 	"\x06number\x18\x02 \x01(\x05B\x03\xe0A\x02R\x06number\x12\x1b\n" +
@@ -831,61 +1209,73 @@ func file_internal_testpb_library_proto_rawDescGZIP() []byte {
 	return file_internal_testpb_library_proto_rawDescData
 }
 
-var file_internal_testpb_library_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_internal_testpb_library_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_internal_testpb_library_proto_goTypes = []any{
-	(*Book)(nil),                     // 0: longrun.test.v1.Book
-	(*Author)(nil),                   // 1: longrun.test.v1.Author
-	(*CreateBookRequest)(nil),        // 2: longrun.test.v1.CreateBookRequest
-	(*BatchCreateBooksRequest)(nil),  // 3: longrun.test.v1.BatchCreateBooksRequest
-	(*BatchCreateBooksResponse)(nil), // 4: longrun.test.v1.BatchCreateBooksResponse
-	(*BatchDeleteBooksRequest)(nil),  // 5: longrun.test.v1.BatchDeleteBooksRequest
-	(*UpdateBookRequest)(nil),        // 6: longrun.test.v1.UpdateBookRequest
-	(*BatchUpdateBooksRequest)(nil),  // 7: longrun.test.v1.BatchUpdateBooksRequest
-	(*EveryKind)(nil),                // 8: longrun.test.v1.EveryKind
-	(*Circle)(nil),                   // 9: longrun.test.v1.Circle
-	(*BatchMetadata)(nil),            // 10: longrun.test.v1.BatchMetadata
-	nil,                              // 11: longrun.test.v1.Book.EditorsEntry
-	nil,                              // 12: longrun.test.v1.EveryKind.LabelsEntry
-	nil,                              // 13: longrun.test.v1.BatchMetadata.FailedRequestsEntry
-	(*fieldmaskpb.FieldMask)(nil),    // 14: google.protobuf.FieldMask
-	(*status.Status)(nil),            // 15: google.rpc.Status
-	(*anypb.Any)(nil),                // 16: google.protobuf.Any
-	(*longrunningpb.Operation)(nil),  // 17: google.longrunning.Operation
+	(*Book)(nil),                      // 0: longrun.test.v1.Book
+	(*Author)(nil),                    // 1: longrun.test.v1.Author
+	(*CreateBookRequest)(nil),         // 2: longrun.test.v1.CreateBookRequest
+	(*BatchCreateBooksRequest)(nil),   // 3: longrun.test.v1.BatchCreateBooksRequest
+	(*BatchCreateBooksResponse)(nil),  // 4: longrun.test.v1.BatchCreateBooksResponse
+	(*BatchDeleteBooksRequest)(nil),   // 5: longrun.test.v1.BatchDeleteBooksRequest
+	(*UpdateBookRequest)(nil),         // 6: longrun.test.v1.UpdateBookRequest
+	(*BatchUpdateBooksRequest)(nil),   // 7: longrun.test.v1.BatchUpdateBooksRequest
+	(*UpdateAuthorRequest)(nil),       // 8: longrun.test.v1.UpdateAuthorRequest
+	(*BatchUpdateAuthorsRequest)(nil), // 9: longrun.test.v1.BatchUpdateAuthorsRequest
+	(*Shelf)(nil),                     // 10: longrun.test.v1.Shelf
+	(*UpdateShelfRequest)(nil),        // 11: longrun.test.v1.UpdateShelfRequest
+	(*Choice)(nil),                    // 12: longrun.test.v1.Choice
+	(*EveryKind)(nil),                 // 13: longrun.test.v1.EveryKind
+	(*Circle)(nil),                    // 14: longrun.test.v1.Circle
+	(*BatchMetadata)(nil),             // 15: longrun.test.v1.BatchMetadata
+	nil,                               // 16: longrun.test.v1.Book.EditorsEntry
+	nil,                               // 17: longrun.test.v1.EveryKind.LabelsEntry
+	nil,                               // 18: longrun.test.v1.BatchMetadata.FailedRequestsEntry
+	(*fieldmaskpb.FieldMask)(nil),     // 19: google.protobuf.FieldMask
+	(*status.Status)(nil),             // 20: google.rpc.Status
+	(*anypb.Any)(nil),                 // 21: google.protobuf.Any
+	(*longrunningpb.Operation)(nil),   // 22: google.longrunning.Operation
 }
 var file_internal_testpb_library_proto_depIdxs = []int32{
 	1,  // 0: longrun.test.v1.Book.author:type_name -> longrun.test.v1.Author
 	1,  // 1: longrun.test.v1.Book.translators:type_name -> longrun.test.v1.Author
-	11, // 2: longrun.test.v1.Book.editors:type_name -> longrun.test.v1.Book.EditorsEntry
+	16, // 2: longrun.test.v1.Book.editors:type_name -> longrun.test.v1.Book.EditorsEntry
 	0,  // 3: longrun.test.v1.Book.sequel:type_name -> longrun.test.v1.Book
 	1,  // 4: longrun.test.v1.Book.curator:type_name -> longrun.test.v1.Author
 	0,  // 5: longrun.test.v1.CreateBookRequest.book:type_name -> longrun.test.v1.Book
 	2,  // 6: longrun.test.v1.BatchCreateBooksRequest.requests:type_name -> longrun.test.v1.CreateBookRequest
 	0,  // 7: longrun.test.v1.BatchCreateBooksResponse.books:type_name -> longrun.test.v1.Book
 	0,  // 8: longrun.test.v1.UpdateBookRequest.book:type_name -> longrun.test.v1.Book
-	14, // 9: longrun.test.v1.UpdateBookRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 9: longrun.test.v1.UpdateBookRequest.update_mask:type_name -> google.protobuf.FieldMask
 	6,  // 10: longrun.test.v1.BatchUpdateBooksRequest.requests:type_name -> longrun.test.v1.UpdateBookRequest
-	12, // 11: longrun.test.v1.EveryKind.labels:type_name -> longrun.test.v1.EveryKind.LabelsEntry
-	14, // 12: longrun.test.v1.EveryKind.mask:type_name -> google.protobuf.FieldMask
-	9,  // 13: longrun.test.v1.Circle.inner:type_name -> longrun.test.v1.Circle
-	9,  // 14: longrun.test.v1.Circle.more:type_name -> longrun.test.v1.Circle
-	13, // 15: longrun.test.v1.BatchMetadata.failed_requests:type_name -> longrun.test.v1.BatchMetadata.FailedRequestsEntry
-	1,  // 16: longrun.test.v1.Book.EditorsEntry.value:type_name -> longrun.test.v1.Author
-	15, // 17: longrun.test.v1.BatchMetadata.FailedRequestsEntry.value:type_name -> google.rpc.Status
-	2,  // 18: longrun.test.v1.Library.CreateBook:input_type -> longrun.test.v1.CreateBookRequest
-	3,  // 19: longrun.test.v1.Library.BatchCreateBooks:input_type -> longrun.test.v1.BatchCreateBooksRequest
-	16, // 20: longrun.test.v1.Library.DoAnything:input_type -> google.protobuf.Any
-	0,  // 21: longrun.test.v1.Library.DoSomething:input_type -> longrun.test.v1.Book
-	0,  // 22: longrun.test.v1.Library.GetBook:input_type -> longrun.test.v1.Book
-	17, // 23: longrun.test.v1.Library.CreateBook:output_type -> google.longrunning.Operation
-	17, // 24: longrun.test.v1.Library.BatchCreateBooks:output_type -> google.longrunning.Operation
-	17, // 25: longrun.test.v1.Library.DoAnything:output_type -> google.longrunning.Operation
-	17, // 26: longrun.test.v1.Library.DoSomething:output_type -> google.longrunning.Operation
-	0,  // 27: longrun.test.v1.Library.GetBook:output_type -> longrun.test.v1.Book
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	1,  // 11: longrun.test.v1.UpdateAuthorRequest.author:type_name -> longrun.test.v1.Author
+	19, // 12: longrun.test.v1.UpdateAuthorRequest.update_mask:type_name -> google.protobuf.FieldMask
+	19, // 13: longrun.test.v1.BatchUpdateAuthorsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	8,  // 14: longrun.test.v1.BatchUpdateAuthorsRequest.requests:type_name -> longrun.test.v1.UpdateAuthorRequest
+	10, // 15: longrun.test.v1.UpdateShelfRequest.shelf:type_name -> longrun.test.v1.Shelf
+	19, // 16: longrun.test.v1.UpdateShelfRequest.update_mask:type_name -> google.protobuf.FieldMask
+	1,  // 17: longrun.test.v1.Choice.author:type_name -> longrun.test.v1.Author
+	17, // 18: longrun.test.v1.EveryKind.labels:type_name -> longrun.test.v1.EveryKind.LabelsEntry
+	19, // 19: longrun.test.v1.EveryKind.mask:type_name -> google.protobuf.FieldMask
+	14, // 20: longrun.test.v1.Circle.inner:type_name -> longrun.test.v1.Circle
+	14, // 21: longrun.test.v1.Circle.more:type_name -> longrun.test.v1.Circle
+	18, // 22: longrun.test.v1.BatchMetadata.failed_requests:type_name -> longrun.test.v1.BatchMetadata.FailedRequestsEntry
+	1,  // 23: longrun.test.v1.Book.EditorsEntry.value:type_name -> longrun.test.v1.Author
+	20, // 24: longrun.test.v1.BatchMetadata.FailedRequestsEntry.value:type_name -> google.rpc.Status
+	2,  // 25: longrun.test.v1.Library.CreateBook:input_type -> longrun.test.v1.CreateBookRequest
+	3,  // 26: longrun.test.v1.Library.BatchCreateBooks:input_type -> longrun.test.v1.BatchCreateBooksRequest
+	21, // 27: longrun.test.v1.Library.DoAnything:input_type -> google.protobuf.Any
+	0,  // 28: longrun.test.v1.Library.DoSomething:input_type -> longrun.test.v1.Book
+	0,  // 29: longrun.test.v1.Library.GetBook:input_type -> longrun.test.v1.Book
+	22, // 30: longrun.test.v1.Library.CreateBook:output_type -> google.longrunning.Operation
+	22, // 31: longrun.test.v1.Library.BatchCreateBooks:output_type -> google.longrunning.Operation
+	22, // 32: longrun.test.v1.Library.DoAnything:output_type -> google.longrunning.Operation
+	22, // 33: longrun.test.v1.Library.DoSomething:output_type -> google.longrunning.Operation
+	0,  // 34: longrun.test.v1.Library.GetBook:output_type -> longrun.test.v1.Book
+	30, // [30:35] is the sub-list for method output_type
+	25, // [25:30] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_internal_testpb_library_proto_init() }
@@ -893,7 +1283,14 @@ func file_internal_testpb_library_proto_init() {
 	if File_internal_testpb_library_proto != nil {
 		return
 	}
-	file_internal_testpb_library_proto_msgTypes[8].OneofWrappers = []any{
+	file_internal_testpb_library_proto_msgTypes[12].OneofWrappers = []any{
+		(*Choice_Uri)(nil),
+		(*Choice_Text)(nil),
+		(*Choice_Shelf)(nil),
+		(*Choice_Author)(nil),
+		(*Choice_Queue)(nil),
+	}
+	file_internal_testpb_library_proto_msgTypes[13].OneofWrappers = []any{
 		(*EveryKind_Uri)(nil),
 	}
 	type x struct{}
@@ -902,7 +1299,7 @@ func file_internal_testpb_library_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_testpb_library_proto_rawDesc), len(file_internal_testpb_library_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
