@@ -15,10 +15,11 @@ import (
 // call for it alone would have answered (BAT-02): in the metadata's field
 // "map<int32, google.rpc.Status> failed_requests". It replaces what was noted of the
 // entry before; nil and a Status of code OK take that back, as a run does that tries
-// again and succeeds. An entry that will be tried again has not failed yet. What an
-// earlier run has noted stays: a run that does an entry once more, and not by a step,
-// takes it back when that succeeds. The map counts with the rest of the metadata to
-// 256 KiB: of those that come when 192 KiB are taken, the code alone is noted.
+// again and succeeds. An entry that will be tried again has not failed yet, so a run
+// begins with none: what an earlier run has noted is dropped, and is noted again by
+// whoever notes outside of steps, which are not done again. The map counts with the rest
+// of the metadata to 256 KiB: of those that come when 192 KiB are taken, the code alone
+// is noted.
 //
 // When the run returns a response and every entry of the request's "repeated
 // requests", or of its "repeated string names", has failed, the operation ends
@@ -79,6 +80,18 @@ func entriesOf(req proto.Message) int {
 	return -1
 }
 
+// dropFailed drops what an earlier run has noted.
+func (t *Task) dropFailed() {
+	field := failedRequests(t.m.metadata().ProtoReflect())
+	if !t.current(t.m.metadata()).ProtoReflect().Has(field) {
+		return
+	}
+	t.edit(t.m.metadata(), func(m proto.Message) proto.Message {
+		m.ProtoReflect().Clear(field)
+		return m
+	})
+}
+
 // judgeBatch returns an error when every entry of the batch has failed.
 func (t *Task) judgeBatch() error {
 	t.mu.Lock()
@@ -114,6 +127,7 @@ func batch(handle Handler) Handler {
 	return func(ctx context.Context, req proto.Message, run AnyRun) (proto.Message, error) {
 		t := run.task()
 		t.entries = entriesOf(req)
+		t.dropFailed()
 		resp, err := handle(ctx, req, run)
 		if err == nil {
 			err = t.judgeBatch()

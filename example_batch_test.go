@@ -30,7 +30,6 @@ func ExampleRun_FailRequest() {
 				run.FailRequest(i, status.New(codes.AlreadyExists, "there is an Emma"))
 				continue
 			}
-			run.FailRequest(i, nil) // an earlier run may have said otherwise
 			resp.Books = append(resp.Books, r.Book)
 		}
 		return resp, nil

@@ -53,7 +53,8 @@ func (r *Run[Meta]) Caller() string { return r.t.op.Caller }
 func (r *Run[Meta]) Trusted() bool { return r.t.trusted() }
 
 // Metadata returns a copy of the metadata as last written by this or an earlier
-// run or by the starter; an empty message where there is none of the type.
+// run or by the starter, without what an earlier run has noted by FailRequest; an
+// empty message where there is none of the type.
 func (r *Run[Meta]) Metadata() Meta { return r.t.current(newMessage[Meta]()).(Meta) }
 
 // Progress replaces the metadata. It is saved soon, the latest wins, and the last
