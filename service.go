@@ -255,16 +255,31 @@ const (
 )
 
 // insist makes an idempotent call again while its outcome is unknown, for as
-// long as ctx lasts and some seconds at most.
+// long as ctx lasts and some seconds at most. A call that did not happen, after one
+// that may have, leaves that as unknown as it was.
 func (s *Service) insist(ctx context.Context, call func() (*Operation, error)) (*Operation, error) {
-	delay := insistDelay
+	delay, unknown := insistDelay, false
 	for try := 1; ; try++ {
 		op, err := call()
-		if !IsUnknown(err) || try == insistTries || !pause(ctx, delay) {
+		if unknown && !IsUnknown(err) && CodeOf(err) == codes.Unavailable {
+			err = stillUnknown(err)
+		}
+		unknown = IsUnknown(err)
+		if !unknown || try == insistTries || !pause(ctx, delay) {
 			return op, err
 		}
 		delay *= 2
 	}
+}
+
+// stillUnknown is err after a call of unknown outcome.
+func stillUnknown(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		f := *e
+		f.Err = errors.Join(ErrUnknown, e.Err)
+		return &f
+	}
+	return errors.Join(ErrUnknown, err)
 }
 
 // pause waits for d and reports whether ctx has lasted.

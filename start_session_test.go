@@ -217,6 +217,30 @@ func TestFold_UnknownOutcome(t *testing.T) {
 	})
 }
 
+// A store that cannot be reached any more, after an answer that was lost, says
+// nothing about the first call: the claim may be there.
+func TestFold_UnknownThenUnavailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t, longrun.Options{})
+		f := sys.folder(t)
+		sys.store.onAnswer("Create", func() error {
+			sys.store.onCall("Create", func() error {
+				return &longrun.Error{Code: codes.Unavailable, Reason: longrun.ReasonUnavailable, Msg: "the database is gone"}
+			})
+			return errUnknown
+		})
+		_, err := sys.svc.Start(t.Context(), longrun.StartRequest{Method: word})
+		wantError(t, err, codes.Unavailable, longrun.ReasonUnavailable)
+		if !longrun.IsUnknown(err) {
+			t.Errorf("Start = %v, want an unknown outcome: it was stored", err)
+		}
+		f.want(t, 1, 0, 1)
+		if !longrun.IsUnknown(f.dropped[0]) {
+			t.Errorf("dropped with %v, want an unknown outcome: the claim is there", f.dropped[0])
+		}
+	})
+}
+
 // A caller that goes away does not leave the runner in the dark.
 func TestFold_CallerGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
