@@ -61,7 +61,7 @@
 //
 // # Limits
 //
-// A request must have the fields that google.api.field_behavior requires, and a response
-// the type of its method. Payloads are limited to 3 MiB, metadata to 256 KiB, errors to 64 KiB; limits.go
-// has them all. The rules are those of docs/spec.md, and tests name them by id.
+// A request must have the fields that google.api.field_behavior requires, and a
+// response the type of its method. Payloads are limited to 3 MiB, metadata to 256 KiB,
+// errors to 64 KiB; limits.go has them all. The rules are those of docs/spec.md, and tests name them by id.
 package longrun

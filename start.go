@@ -74,7 +74,8 @@ type StartRequest struct {
 // Start starts an operation of m. The same request id again returns the same
 // operation, whatever has become of it (IDM-01, IDM-02); with another request it
 // is INVALID_ARGUMENT (IDM-04), and so is a request that lacks a field whose
-// google.api.field_behavior is REQUIRED (AIP-203), with a BadRequest that names it. When Start returns, the operation is on disk.
+// google.api.field_behavior is REQUIRED (AIP-203), with a BadRequest that names it.
+// When Start returns, the operation is on disk.
 // ctx limits this call alone: it never reaches the run.
 func Start[Req, Resp, Meta proto.Message](ctx context.Context, svc *Service, m Method[Req, Resp, Meta], req Req, o StartOptions) (*Operation, error) {
 	if err := m.check(); err != nil {

@@ -85,7 +85,7 @@ type unresolved struct{ text, rule string }
 // resolve returns the message that name means in an annotation of a method in
 // file (INF-03, INF-04). A name without a dot is one of file's own package. One
 // with dots is complete, or that of a nested message of the package; where both
-// exist it is the complete one, as Google's own generators read it.
+// exist it is the complete one.
 func (t *types) resolve(file protoreflect.FileDescriptor, name string) (*protogen.Message, *unresolved) {
 	full, ok := t.find(file, name)
 	if !ok {
